@@ -164,8 +164,9 @@ class Postgres(ServerProcess):
         """Return a URL for any driver; ``query`` becomes its parameters."""
         if password is None:
             password = PASSWORDS.get(user, "")
-        address = f"{quote(user, safe='')}:{quote(password, safe='')}@{host or self.host}:{self.port}/{quote(database, safe='')}"
-        return f"postgresql://{address}" + (f"?{urlencode(query)}" if query else "")
+        user, password, database = (quote(part, safe="") for part in (user, password, database))
+        url = f"postgresql://{user}:{password}@{host or self.host}:{self.port}/{database}"
+        return f"{url}?{urlencode(query)}" if query else url
 
     # What the server knows
 
@@ -189,11 +190,12 @@ class Postgres(ServerProcess):
         """Return the clients' connections, without the harness's own."""
         statement = """
             SELECT pid, usename AS user, datname AS database, application_name, state, query FROM pg_stat_activity
-            WHERE backend_type = 'client backend' AND application_name <> 'harness' AND (%(db)s::text IS NULL OR datname = %(db)s)
+            WHERE backend_type = 'client backend' AND application_name <> 'harness'
+            AND (%(database)s::text IS NULL OR datname = %(database)s)
             ORDER BY backend_start
         """
         with self.connect() as connection, connection.cursor(row_factory=class_row(Backend)) as cursor:
-            return cursor.execute(statement, {"db": database}).fetchall()
+            return cursor.execute(statement, {"database": database}).fetchall()
 
     def connection_count(self, database: str | None = None) -> int:
         """Return how many clients are connected."""

@@ -1,4 +1,4 @@
-"""A server process of the tests: as whom it runs, where its log is, and who ends it when the test run itself is killed."""
+"""A server process of the tests: as whom it runs, where its log is, who ends it when the test run is killed."""
 
 import os
 import pwd
@@ -16,7 +16,12 @@ from .wait import until
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 # Outlives a killed test run: the pipe closes, the server stops, the folder goes.
-GUARD = 'cat >/dev/null; for file in "$1"/*.pid "$1"/*/*.pid; do kill -INT "$(head -n 1 "$file")"; done; sleep 1; rm -rf "$1"'
+GUARD = """
+cat >/dev/null
+for file in "$1"/*.pid "$1"/*/*.pid; do kill -INT "$(head -n 1 "$file")"; done
+sleep 1
+rm -rf "$1"
+"""
 
 
 def identity() -> dict[str, Any]:
@@ -55,7 +60,10 @@ def new_folder(name: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a free loopback port below the range that the kernel gives to outgoing connections, so that a restarted server finds it free again."""
+    """Return a free loopback port.
+
+    It lies below the range that the kernel gives to outgoing connections, so that a restarted server finds it free.
+    """
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:
