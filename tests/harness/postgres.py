@@ -1,6 +1,5 @@
 """A real PostgreSQL cluster in a temporary folder."""
 
-import atexit
 import secrets
 import shutil
 import signal
@@ -227,7 +226,6 @@ class Postgres(ServerProcess):
 def _template(binaries: Binaries) -> Path:
     """Initialise a cluster once for the test run; each Postgres is a copy."""
     folder = new_folder(f"template-{binaries.name}")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORDS[SUPERUSER])
     password.chmod(0o644)  # inside a folder that only the servers' user enters
