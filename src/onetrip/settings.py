@@ -266,7 +266,7 @@ class Settings(BaseSettings):
         return [self._explain(name) for name in type(self).model_fields]
 
     def _explain(self, name: str) -> Explanation:
-        source = self._found.where.get(name) or f"default for {self.tier}"
+        source = self._found.where.get(name, "default")
         adjusted = self._found.adjusted.get(name)
         value = self._shown(name)
         if name == URL and self._url:
@@ -290,7 +290,7 @@ class Settings(BaseSettings):
             return "on" if value else "off"
         extra = type(self).model_fields[name].json_schema_extra
         unit = extra.get("unit") if isinstance(extra, dict) else None
-        return f"{value:g} {unit}" if unit else str(value)
+        return f"{value:g} {unit}".removesuffix("s" if value == 1 and unit != "s" else "") if unit else str(value)
 
     def _check_profile(self) -> tuple[str, ...]:
         """Refuse at once what the driver will not take, and return what becomes stronger than written."""

@@ -87,6 +87,8 @@ def _fill_from_url(values: dict[str, Any], found: Found, url: DatabaseUrl) -> No
         values["driver"], found.where["driver"] = url.driver, derived
     elif url.driver and url.driver != values["driver"]:
         found.adjusted["driver"] = f"the scheme of {found.called(URL)} asks for {url.driver}, and is overruled"
+    if "pooler" not in values and url.params.get("pgbouncer", "").lower() in {"true", "1"}:
+        values["pooler"], found.where["pooler"] = "transaction", derived
     timeout = url.params.get("connect_timeout")
     if timeout is None or "connect_timeout" in values:
         return
@@ -97,26 +99,23 @@ def _fill_from_url(values: dict[str, Any], found: Found, url: DatabaseUrl) -> No
 
 
 def _fill_pool(values: dict[str, Any], found: Found, tier: tiers.Tier, runtime: str | None) -> None:
+    """Take the tier's sizes; a size that was given bends the other, a function runtime needs one connection."""
     low, high = tiers.POOL[tier]
-    why = ""
-    if runtime:
-        low, high = 0, 1
-        why = f"a function runtime ({runtime}) serves one request at a time"
+    low_why = high_why = f"a function runtime ({runtime}) serves one request at a time"
     given_low, given_high = _number(values.get("pool_min")), _number(values.get("pool_max"))
-    if "pool_max" not in values:
-        if why:
-            found.adjusted["pool_max"] = f"{tiers.POOL[tier][1]} became 1: {why}"
-        elif given_low is not None and high < given_low:
-            found.adjusted["pool_max"] = f"{high} became {given_low:g}: {found.called('pool_min')} asks for as many"
-            high = min(int(given_low), 100)
-        values["pool_max"] = high
-    if "pool_min" not in values:
-        if why:
-            found.adjusted["pool_min"] = f"{tiers.POOL[tier][0]} became 0: {why}"
-        elif given_high is not None and given_high < low:
-            found.adjusted["pool_min"] = f"{low} became {given_high:g}: {found.called('pool_max')} allows no more"
-            low = max(int(given_high), 0)
-        values["pool_min"] = low
+    fitting_low, fitting_high = (0, 1) if runtime else (low, high)
+    if given_high is not None and given_high < fitting_low:
+        fitting_low, low_why = max(int(given_high), 0), f"{found.called('pool_max')} allows no more"
+    if given_low is not None and given_low > fitting_high:
+        fitting_high, high_why = min(int(given_low), 100), f"{found.called('pool_min')} asks for as many"
+    for name, usual, fitting, why in (
+        ("pool_min", low, fitting_low, low_why),
+        ("pool_max", high, fitting_high, high_why),
+    ):
+        if name not in values:
+            values[name], found.where[name] = fitting, f"default for {tier}"
+            if fitting != usual:
+                found.adjusted[name] = f"{usual} became {fitting}: {why}"
 
 
 def _number(value: object) -> float | None:
