@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Engine, create_engine, event
@@ -16,7 +17,7 @@ from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
 from onetrip._engine.tls import ca_bundle, ssl_argument
-from onetrip.errors import ConfigurationError, DatabaseError, Phase
+from onetrip.errors import ConfigurationError, Phase
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,13 +130,20 @@ def _connect_listener(engine: Engine, settings: Settings, where: str) -> None:
         try:
             if settings.password is not None:
                 arguments["password"] = _fresh(settings.password)
+            if dialect.is_async:
+                return bridge.wait_for(_connect_whole(dialect, args, arguments))
             return dialect.connect(*args, **arguments)
-        except DatabaseError:
-            raise
         except (dialect.loaded_dbapi.Error, OSError) as error:
             found = classify.facts(error)
             kind = classify.classify(found, Phase.CONNECT)
             raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
+
+
+async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
+    async def discard(connection: Any) -> None:
+        await bridge.in_greenlet(dialect.do_terminate, connection)
+
+    return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
 
 
 def _fresh(password: Any) -> str:
