@@ -68,8 +68,8 @@ WRONG = [
     (
         {"DATABASE_URL": NEON.format("-pooler", "shop"), "MIGRATION_DATABASE_URL": NEON.format("-pooler", "shop")},
         (
-            "MIGRATION_DATABASE_URL leads through a transaction pooler, where migrations lose their locks and settings; "
-            "give the direct URL (ep-x-1.eu-west-2.aws.neon.tech:5432)"
+            "MIGRATION_DATABASE_URL leads through a transaction pooler, where migrations lose their locks and "
+            "settings; give the direct URL (ep-x-1.eu-west-2.aws.neon.tech:5432)"
         ),
     ),
     (
@@ -86,8 +86,8 @@ WRONG = [
     (
         {"DATABASE_URL": URL, "MIGRATION_DATABASE_URL": URL, "DATABASE_POOLER": "transaction"},
         (
-            "MIGRATION_DATABASE_URL leads through a transaction pooler, where migrations lose their locks and settings; "
-            "give the direct URL"
+            "MIGRATION_DATABASE_URL leads through a transaction pooler, where migrations lose their locks and "
+            "settings; give the direct URL"
         ),
     ),
     ({"MIGRATION_DATABASE_URL": URL}, "MIGRATION_DATABASE_URL is set but DATABASE_URL is not; set both or neither"),
