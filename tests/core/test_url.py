@@ -66,6 +66,7 @@ READ = [
     ("postgresql+asyncpg://h/d", DatabaseUrl(hosts=(Host("h"),), database="d", driver="asyncpg")),
     ("postgresql+psycopg_async://h/d", DatabaseUrl(hosts=(Host("h"),), database="d", driver="psycopg")),
     ("postgresql://", DatabaseUrl()),
+    ("postgresql://:", DatabaseUrl()),
     ("postgresql:///d", DatabaseUrl(database="d")),
     ("postgresql://u@/d", DatabaseUrl("u", database="d")),
     ("postgresql://u:@h", DatabaseUrl("u", "", (Host("h"),))),

@@ -22,7 +22,7 @@ _NAMED = re.compile(
     ( '(?:[^'\\]|\\.)*'? | "(?:[^"\\]|\\.)*"? | [^\s'"&,;)}\]]+ )
     """
 )
-_HAS_NAME = re.compile(r"(?i)password")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f%]|[\\+]")
 
 _secrets: dict[str, re.Pattern[str]] = {}
 
@@ -40,15 +40,16 @@ def forget(secret: str) -> None:
 
 def redact(text: str) -> str:
     """Mask remembered secrets, however they are escaped, and whatever stands where a password stands."""
+    escaped = _ESCAPE.search(text)
     # Copied: another thread may remember a new one while this one looks.
     for secret, pattern in tuple(_secrets.items()):
-        if secret in text:
+        if escaped:
+            text = pattern.sub(MASK, text)  # first: "%" in clear is also the beginning of "%25"
+        elif secret in text:
             text = text.replace(secret, MASK)
-        if "%" in text or "\\" in text:
-            text = pattern.sub(MASK, text)
     if "://" in text:
         text = _ANY_URL.sub(rf"\1:{MASK}@", _POSTGRES_URL.sub(rf"\1:{MASK}@", text))
-    if _HAS_NAME.search(text):
+    if "password" in text.lower():
         text = _NAMED.sub(_mask_value, text)
     return text
 

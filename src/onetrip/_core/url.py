@@ -97,7 +97,7 @@ def parse_url(text: str, *, name: str = "DATABASE_URL") -> DatabaseUrl:
     return DatabaseUrl(
         user=overridden.get("user") or _decode(user, name) or None,
         password=overridden.get("password", _decode(password, name) if colon else None),
-        hosts=hosts,
+        hosts=() if hosts == (Host(""),) else hosts,
         database=overridden.get("dbname") or _decode(path[1:], name) or None,
         params=MappingProxyType(params),
         driver=driver,
