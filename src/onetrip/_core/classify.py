@@ -94,7 +94,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the exception, what SQLAlchemy wrapped in it, and what the driver raised below, outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    # asyncio's own CancelledError may hang below a TimeoutError; it is no Exception and says nothing.
+    while isinstance(current, Exception) and id(current) not in seen:
         seen.add(id(current))
         yield current
         current = getattr(current, "orig", None) or current.__cause__
