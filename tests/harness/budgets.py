@@ -13,6 +13,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "failures": 60,
     "fastapi": 45,
     "harness_selftest": 20,
+    "settings": 20,
     "local": 60,
     "typing": 5,
     ".": 30,
