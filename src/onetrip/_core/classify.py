@@ -1,8 +1,8 @@
 """What a driver's exception means: the one place that knows SQLSTATEs and texts.
 
-The same failure comes in four shapes. libpq (psycopg, psycopg2) reports everything that happens before the first query
-without a SQLSTATE, so only its text tells a refused port from a wrong password. asyncpg raises bare ``OSError``s for what
-the network does and carries a SQLSTATE for what the server says. SQLAlchemy wraps some of these and not others.
+The same failure comes in several shapes. libpq (psycopg, psycopg2) reports all that happens before the first query
+without a SQLSTATE, so only its text tells a refused port from a wrong password. asyncpg raises bare ``OSError``s for
+what the network does and carries a SQLSTATE for what the server says. SQLAlchemy wraps some of these and not others.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ _CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
         (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
         (r"certificate|does not support SSL|rejected SSL|SSL error|channel binding|sslmode", e.TlsRefused),
         (r"time(d )?out", e.ConnectTimeout),
-        (r"refused|no such file or directory|no route to host|network is unreachable|is not listening|reset by peer"
-         r"|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
+        (
+            r"refused|no such file or directory|no route to host|network is unreachable|reset by peer",
+            e.DatabaseUnreachable,
+        ),
+        (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
     )
-)  # fmt: skip
+)
 _LOST_TEXTS = re.compile(
-    r"closed the connection|connection (is|was|has been) closed|connection is lost|eof detected|connection reset|broken pipe"
-    r"|terminating connection|connection not open|connection already closed|could not receive data|could not send data"
-    r"|ssl connection has been closed|underlying connection is closed|connection pointer is null|no connection to the server"
-    r"|cannot exit pipeline mode while busy|connection timed out",
+    r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
+    r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
+    r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
+    r"|cannot exit pipeline mode while busy",
     re.IGNORECASE,
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import certifi
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -13,10 +12,10 @@ from onetrip._core import classify
 from onetrip._core.endpoint import Endpoint, Kind, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
 from onetrip._engine import bridge
-from onetrip._engine.liveness import watch
+from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
-from onetrip._engine.tls import ssl_argument
+from onetrip._engine.tls import ca_bundle, ssl_argument
 from onetrip.errors import ConfigurationError, DatabaseError, Phase
 from onetrip.settings import Settings
 
@@ -54,7 +53,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     engine = _engine(settings, target, endpoint, asynchronous=asynchronous)
     assert isinstance(engine.pool, TripPool)
     engine.pool.ledger = ledger
-    watch(engine, settings, ledger)
+    Liveness(engine, settings, ledger)
     where = _where(target)
     _connect_listener(engine, settings, where)
     return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
@@ -74,7 +73,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
     profile = connect_profile(
         target,
         settings.driver,
-        ca_bundle=certifi.where(),
+        ca_bundle=ca_bundle(),
         connect_timeout=settings.connect_timeout,
         application_name=APPLICATION_NAME,
         pooled=endpoint.pooled,

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from onetrip._engine import bridge
 from onetrip.errors import UnsafeUse
@@ -59,6 +59,13 @@ def injectable(dependency: F) -> F:
     parameter = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=HTTPConnection)
     dependency.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
     return dependency
+
+
+def annotation(session_class: type, dependency: Callable[..., Any]) -> Any:
+    """Return the annotation of a route's parameter that is filled by ``dependency``."""
+    from fastapi import Depends
+
+    return Annotated[session_class, Depends(injectable(dependency))]
 
 
 def _in_thread(manager: AbstractContextManager[Any]) -> Callable[..., Awaitable[bool | None]]:

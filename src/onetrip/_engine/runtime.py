@@ -144,4 +144,3 @@ class Runtime:
     def _pool(self) -> TripPool:
         assert isinstance(self.engine.pool, TripPool)
         return self.engine.pool
-

@@ -52,6 +52,11 @@ def let_become(session: Session, runtime: Runtime, preamble: Preamble) -> None:
     session.preamble = preamble
 
 
+def is_open(session: Session) -> bool:
+    """Say whether there is still something to commit: the block may have closed its session itself."""
+    return not getattr(session, "ended", False)
+
+
 @event.listens_for(TripSession, "after_begin")
 def _send_preamble(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
     if session.preamble.settings and not transaction.nested:
@@ -75,7 +80,8 @@ def _refuse_if_ended(session: TripSession) -> None:
 
 def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[Any, dict[str, str]]:
     """Set everything in one statement, for this transaction only; names and values are bound, so neither can be SQL."""
-    columns, values = [], {}
+    columns: list[Any] = []
+    values: dict[str, str] = {}
     for index, (name, value) in enumerate(settings):
         columns.append(func.set_config(bindparam(f"n{index}"), bindparam(f"v{index}"), True))  # noqa: FBT003
         values |= {f"n{index}": name, f"v{index}": value}
