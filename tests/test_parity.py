@@ -80,7 +80,15 @@ class Synchronous(ast.NodeTransformer):
         return self.visit_FunctionDef(ast.FunctionDef(**dict(ast.iter_fields(node)), lineno=node.lineno))
 
     def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
-        return self.generic_visit(ast.With(**dict(ast.iter_fields(node)), lineno=node.lineno))
+        return self.visit_With(ast.With(**dict(ast.iter_fields(node)), lineno=node.lineno))
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        """Blocks that only nest because one awaits and the other does not are one block."""
+        self.generic_visit(node)
+        match node.body:
+            case [ast.With(items, body)]:
+                node.items, node.body = node.items + items, body
+        return node
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
         return self.generic_visit(ast.For(**dict(ast.iter_fields(node)), lineno=node.lineno))
