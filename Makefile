@@ -35,7 +35,8 @@ clean: ## remove what these commands made, the demo's data included
 
 # Naming a Python, on the command line or in the environment, asks again whether .venv is made of it.
 $(STAMP): pyproject.toml $(if $(filter-out file,$(origin PYTHON)),FORCE)
-	@command -v "$(PYTHON)" >/dev/null || { echo "there is no $(PYTHON) here: install Python 3.11 or later, or name one: make PYTHON=…"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "onetrip needs Python 3.11 or later and $(PYTHON) is none: name another, make PYTHON=python3.12 …"; exit 1; }
 	@"$(PYTHON)" tools/install.py $(VENV)
 
 FORCE:

@@ -19,16 +19,13 @@ def main(venv: Path) -> None:
     """Install unless another process just did."""
     check_python()
     with (ROOT / ".venv.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it when we die: no lock is ever stale
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it when we and our pip are gone: never stale
         if not is_fresh(venv):
-            install(venv)
+            install(venv, lock.fileno())
 
 
 def check_python() -> None:
-    """Refuse a Python that is too old or has no venv."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        sys.exit(f"onetrip needs Python 3.11 or later, {sys.executable} is {version}: make PYTHON=python3.12 …")
+    """Refuse a Python that cannot make a virtual environment, as Debian's without python3-venv."""
     if find_spec("ensurepip") is None or find_spec("venv") is None:
         package = f"python3.{sys.version_info[1]}-venv"
         sys.exit(f"{sys.executable} cannot make a virtual environment: apt-get install {package}, or make PYTHON=… …")
@@ -44,7 +41,7 @@ def is_fresh(venv: Path) -> bool:
     )
 
 
-def version_of(venv: Path) -> "tuple[int, ...] | None":
+def version_of(venv: Path) -> tuple[int, ...] | None:
     """Ask the environment's Python for its version; None when there is no working one."""
     program = "import sys; print(*sys.version_info[:2])"
     try:
@@ -54,27 +51,26 @@ def version_of(venv: Path) -> "tuple[int, ...] | None":
     return tuple(map(int, done.stdout.split()))
 
 
-def install(venv: Path) -> None:
-    """Fill the environment; the stamp comes last, the mark of an interrupted installation goes last."""
+def install(venv: Path, lock: int) -> None:
+    """Fill the environment between two marks: one says unfinished until the other says installed."""
     stamp, unfinished = venv / ".installed", venv / ".unfinished"
     if version_of(venv) != sys.version_info[:2] or unfinished.exists():
         shutil.rmtree(venv, ignore_errors=True)
     print(f"installing into {venv.name} (once, about a minute) …", flush=True)
-    if not venv.exists():
-        run(sys.executable, "-m", "venv", "--without-pip", venv)
-    stamp.unlink(missing_ok=True)
+    venv.mkdir(exist_ok=True)
     unfinished.touch()
-    run(venv / "bin/python", "-m", "ensurepip", "--default-pip")
-    run(venv / "bin/python", *PIP, "pip>=25.1")  # the first that knows --group
-    run(venv / "bin/python", *PIP, "--editable", ".[all]", "--group", "dev")
+    stamp.unlink(missing_ok=True)
+    if not (venv / "bin/python").exists():
+        run(lock, sys.executable, "-m", "venv", venv)
+    run(lock, venv / "bin/python", *PIP, "pip>=25.1")  # the first that knows --group
+    run(lock, venv / "bin/python", *PIP, "--editable", ".[all]", "--group", "dev")
     unfinished.unlink()
     stamp.touch()
 
 
-def run(*command: "str | Path") -> None:
-    """Run one step, or end with its own words and ours."""
-    quiet = subprocess.DEVNULL if "ensurepip" in command else None
-    done = subprocess.run(command, cwd=ROOT, stdout=quiet, check=False)
+def run(lock: int, *command: str | Path) -> None:
+    """Run one step, which holds the lock as well; or end with its own words and ours."""
+    done = subprocess.run(command, cwd=ROOT, pass_fds=[lock], check=False)
     if done.returncode:
         sys.exit("could not install what onetrip needs (see above): is the package index reachable from here?")
 
