@@ -81,7 +81,7 @@ def psql(context: typer.Context, *, superuser: Superuser = False) -> NoReturn:
     # PG* variables of the shell would steer psql elsewhere; the password must not be seen in the list of processes.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     environment["PGPASSWORD"] = _PASSWORD.findall(full)[0]
-    program = wheel_programs() / "psql"
+    program = str(wheel_programs() / "psql")
     os.execve(program, [program, "--dbname", _PASSWORD.sub("", full), *context.args], environment)  # noqa: S606 - no shell
 
 

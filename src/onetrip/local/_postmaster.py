@@ -36,9 +36,20 @@ def pid(folder: Folder) -> int | None:
     return int(number[0]) if str(folder.data) in _command_line(int(number[0])) else None
 
 
+def forget_the_dead(folder: Folder) -> None:
+    """Remove what a killed server left behind; the caller holds the lock `alive`, so none of its processes is there.
+
+    PostgreSQL would refuse to start if the process id in one of these files belonged to another program by now.
+    """
+    stale = folder.data / "postmaster.pid"
+    if stale.exists():
+        say(f"the server in {folder.path} was killed or the machine went down; PostgreSQL recovers what was committed")
+        for left in (stale, *folder.socket.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
+
+
 def launch(folder: Folder, programs: Path, port: int, alive: int, settings: Mapping[str, str]) -> None:
     """Start the postmaster; it inherits the locked descriptor *alive*, so the lock is held for as long as it lives."""
-    _forget_the_dead(folder)
     folder.give(folder.socket, 0o700)
     if folder.log.exists():
         folder.log.replace(folder.log.with_name("server.log.before"))
@@ -114,14 +125,6 @@ def _options(folder: Folder, port: int, settings: Mapping[str, str]) -> list[str
     return [part for name, value in {**settings, **ours}.items() for part in ("-c", f"{name}={value}")]
 
 
-def _forget_the_dead(folder: Folder) -> None:
-    """Remove what a killed server left; the caller holds the lock `alive`, so none of its processes is there."""
-    stale = folder.data / "postmaster.pid"
-    if stale.exists():
-        stale.unlink()
-        say(f"the server in {folder.path} was killed or the machine went down; PostgreSQL recovers what was committed")
-
-
 def _pid_file(folder: Folder) -> list[str]:
     try:
         return [line.strip() for line in (folder.data / "postmaster.pid").read_text().splitlines()]
@@ -131,9 +134,9 @@ def _pid_file(folder: Folder) -> list[str]:
 
 def _command_line(number: int) -> str:
     """Return how a process was started, or nothing for a dead one; Linux tells it in a file, others through ps."""
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         try:
-            return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="surrogateescape")
+            return os.fsdecode(Path(f"/proc/{number}/cmdline").read_bytes()).replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):
             return ""
     said = subprocess.run(  # noqa: S603 - a number and no shell

@@ -184,6 +184,7 @@ class LocalServer:
                     f"the server in {folder.path} (process {running}) was not started by onetrip",
                     hint=f"kill -INT {running}",
                 )
+            _postmaster.forget_the_dead(folder)
             programs = programs_for(folder.account)
             keys = ready_cluster(folder, programs)
             if pin:
