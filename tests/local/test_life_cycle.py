@@ -8,8 +8,8 @@ import time
 
 import psycopg
 import pytest
-
-from .conftest import USE, Project, query, wait_until
+from tests.harness.wait import until
+from tests.local.project import USE, Project, query
 
 
 def test_data_survive_a_restart(project: Project) -> None:
@@ -34,7 +34,7 @@ def test_two_processes_share_one_server_and_the_last_one_ends_it(project: Projec
     assert query(url, "SELECT 1") == 1
     assert project.postmaster() == server
     assert "sharing PostgreSQL 18" in project.leave(second)
-    wait_until(lambda: project.postmaster() is None, "the server ends after its last user")
+    until(lambda: project.postmaster() is None, timeout=15, message="the server ends after its last user")
     with pytest.raises(psycopg.OperationalError):
         query(url, "SELECT 1")
 
@@ -43,16 +43,16 @@ def test_a_killed_user_does_not_keep_the_server(project: Project) -> None:
     """A user that dies by SIGKILL, without a chance to say goodbye, counts as gone."""
     process, _ = project.user()
     process.kill()
-    wait_until(lambda: project.postmaster() is None, "the server ends after its last user was killed")
+    until(lambda: project.postmaster() is None, timeout=15, message="the server ends after its last user was killed")
 
 
 def test_simultaneous_first_users_get_one_server(project: Project) -> None:
     """Four processes that start at once on an empty folder end up on one server, and all of them can use it."""
     code = (
-        "import multiprocessing as m\nfrom onetrip.local import ensure_url\n"
-        "import psycopg\n"
-        "def use(_):\n    return psycopg.connect(ensure_url()).info.backend_pid\n"
-        "with m.get_context('fork').Pool(4) as pool: print(len(set(pool.map(use, range(4), chunksize=1))))"
+        "import multiprocessing\nfrom onetrip.local import LocalServer, ensure_url\n"
+        "def use(_):\n    ensure_url()\n    return LocalServer().status().pid\n"
+        "with multiprocessing.get_context('fork').Pool(4) as pool:\n"
+        "    print(len(set(pool.map(use, range(4), chunksize=1))))"
     )
     done = project.python(code)
     assert done.stdout == "1\n", done.stderr
@@ -61,8 +61,8 @@ def test_simultaneous_first_users_get_one_server(project: Project) -> None:
 def test_stop_ends_the_server_under_its_users(project: Project) -> None:
     """`stop` does not wait for users; one of them that asks again gets a new server."""
     process, url = project.user(
-        "import sys\nfrom onetrip.local import ensure_url\n"
-        "for line in ['', *sys.stdin]: print(ensure_url(), flush=True)"
+        "import sys\nfrom onetrip.local import ensure_url\nprint(ensure_url(), flush=True)\n"
+        "for line in sys.stdin: print(ensure_url(), flush=True)"
     )
     assert project.onetrip("local", "stop").returncode == 0
     assert project.postmaster() is None
@@ -106,14 +106,14 @@ def test_a_forked_child_goes_on_being_a_user(user_project: Project) -> None:
     assert query(url, "SELECT 1") == 1
     assert parent.stdin is not None
     parent.stdin.close()
-    wait_until(lambda: user_project.postmaster() is None, "the server ends with the child")
+    until(lambda: user_project.postmaster() is None, timeout=15, message="the server ends with the child")
 
 
 def test_psql_starts_the_server_and_takes_it_along(project: Project) -> None:
     """`psql` needs no server to be there, and the one it started ends with it."""
     done = project.onetrip("local", "psql", "-Atc", "SELECT current_user, current_database()")
     assert done.stdout == "onetrip|app\n", done.stderr
-    wait_until(lambda: project.postmaster() is None, "the server ends with psql")
+    until(lambda: project.postmaster() is None, timeout=15, message="the server ends with psql")
 
 
 def test_starting_is_quick(project: Project) -> None:

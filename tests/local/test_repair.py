@@ -7,13 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
-
-from .conftest import Project, query, wait_until
+from tests.harness.wait import until
+from tests.local.project import Project, query
 
 
 def kept(project: Project) -> str:
@@ -48,7 +47,7 @@ def test_a_killed_server_recovers(project: Project) -> None:
 
 
 def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(project: Project) -> None:
-    """Another program of the same user with the dead postmaster's number neither stops a start nor is harmed by `stop`."""
+    """Another program with the dead postmaster's number neither stops a start nor is harmed by `stop`."""
     url = kept(project)
     files = [project.data_folder / "data" / "postmaster.pid"]
     socket_lock = Path(project.status()["socket"]) / f".s.PGSQL.{project.status()['port']}.lock"
@@ -56,7 +55,7 @@ def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(project: P
     files.append(socket_lock)
     owner = files[0].stat()
     project.onetrip("local", "stop")
-    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, user=owner.st_uid, group=owner.st_gid)
+    other = subprocess.Popen(["cat"], stdin=subprocess.PIPE, user=owner.st_uid, group=owner.st_gid)
     try:
         for file, text in zip(files, texts, strict=True):
             file.write_text("\n".join([str(other.pid), *text.splitlines()[1:]]) + "\n")
@@ -73,11 +72,11 @@ def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(project: P
 def test_an_interrupted_first_start_leaves_nothing_in_the_way(project: Project) -> None:
     """A first start killed in the middle of initdb is cleared away by the next one."""
     starting = subprocess.Popen(
-        [sys.executable, "-c", "from onetrip.local import LocalServer; LocalServer().start()"],
-        cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **project.run_as,
+        [project.interpreter, "-c", "from onetrip.local import LocalServer; LocalServer().start()"],
+        cwd=project.folder, env=project.environment, stderr=subprocess.DEVNULL, **project.run_as,
     )  # fmt: skip
     home = project.data_folder
-    wait_until(lambda: any(home.glob("data-new-*/PG_VERSION")), "initdb has begun")
+    until(lambda: any(home.glob("data-new-*/PG_VERSION")), timeout=15, message="initdb has begun")
     starting.kill()
     starting.wait()
     half = next(home.glob("data-new-*"))
@@ -133,7 +132,7 @@ def test_a_server_without_its_guard_can_be_used_and_stopped(user_project: Projec
     assert query(url, "SELECT answer FROM kept") == 42
     assert start(user_project) == ""
     assert "stopped" in user_project.onetrip("local", "stop").stdout
-    wait_until(lambda: user_project.postmaster() is None, "the server has ended")
+    until(lambda: user_project.postmaster() is None, timeout=15, message="the server has ended")
 
 
 def test_a_server_whose_folder_was_deleted_ends_with_its_users(user_project: Project) -> None:
@@ -151,7 +150,7 @@ def test_a_server_whose_folder_was_deleted_ends_with_its_users(user_project: Pro
             return True
         return False
 
-    wait_until(ended, "the server without a folder ends")
+    until(ended, timeout=15, message="the server without a folder ends")
     assert start(user_project) == ""
 
 

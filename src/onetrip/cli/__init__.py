@@ -21,7 +21,7 @@ __all__ = ["app", "main"]
 def main() -> NoReturn:
     """Run the command line and exit."""
     try:
-        app()
+        app(prog_name="onetrip")
     except OnetripError as error:
         hint = f" → {error.hint}" if error.hint else ""
         print(f"onetrip: {error.what}{hint} [{error.code}]", file=sys.stderr)

@@ -72,7 +72,7 @@ def launch(folder: Folder, programs: Path, port: int, alive: int, settings: Mapp
             stderr=log,
             pass_fds=[alive],
             cwd="/",
-            env=CLEAN_ENVIRONMENT,
+            env=CLEAN_ENVIRONMENT | _what_python_needs(),
             check=True,
         )
     finally:
@@ -110,6 +110,11 @@ def end(folder: Folder) -> None:
         raise LocalServerFailed(
             f"processes of the server in {folder.path} are still there", hint=f"see which: fuser {folder.alive}"
         )
+
+
+def _what_python_needs() -> dict[str, str]:
+    """Return the variables without which some builds of Python do not find their own library."""
+    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
 
 
 def _options(folder: Folder, port: int, settings: Mapping[str, str]) -> list[str]:
