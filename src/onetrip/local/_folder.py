@@ -75,9 +75,9 @@ class Folder:
 
     @property
     def socket(self) -> Path:
-        """The folder of the Unix socket: inside, or one in /tmp where the path would exceed what the system allows."""
+        """The folder of the Unix socket: inside, or one in /tmp where the path is too long or lists hosts to libpq."""
         inside = self.path / "socket"
-        if len(os.fsencode(inside / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES:
+        if len(os.fsencode(inside / ".s.PGSQL.65535")) <= _SOCKET_PATH_BYTES and "," not in str(inside):
             return inside
         return Path("/tmp", f"onetrip-{self.account.uid}-{self.mark}")  # noqa: S108 - give() checks whose it is
 
