@@ -11,10 +11,10 @@ import asyncpg
 import psycopg
 import psycopg2
 import pytest
-from tests.local.project import query
 
 from onetrip.errors import LocalServerFailed
 from onetrip.local import LocalServer
+from tests.local.project import query
 
 
 @pytest.fixture

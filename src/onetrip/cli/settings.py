@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onetrip.cli._app import app
+
 if TYPE_CHECKING:
     from onetrip.settings import Explanation
 
 
+@app.command()
 def settings(
     json_output: Annotated[bool, typer.Option("--json", help="Print a list of objects for a machine to read.")] = False,  # noqa: FBT002  Typer's way to say a flag
 ) -> None:
