@@ -1,5 +1,7 @@
 """A database URL is read as its provider wrote it, and never shows its password."""
 
+import copy
+import pickle
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -160,6 +162,12 @@ def test_a_url_is_frozen_and_hashable() -> None:
         url.password = "other"  # type: ignore[misc]
     with pytest.raises(TypeError):
         url.params["sslmode"] = "disable"  # type: ignore[index]
+
+
+def test_a_url_can_be_copied_and_sent_to_another_process() -> None:
+    """Worker processes are given their settings by pickle."""
+    url = parse_url("postgresql+asyncpg://u:p%40@h/d?sslmode=require")
+    assert pickle.loads(pickle.dumps(url)) == copy.deepcopy(url) == url
 
 
 def test_a_parameter_that_is_a_secret_is_masked() -> None:

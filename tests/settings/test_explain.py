@@ -1,6 +1,8 @@
 """explain() and its page show every setting, and no secret."""
 
+import copy
 import json
+import pickle
 
 import pytest
 
@@ -57,3 +59,11 @@ def test_no_dump_of_settings_shows_the_password() -> None:
     for dump in map(repr, dumps):
         assert PASSWORD not in dump
         assert RAW not in dump
+
+
+def test_a_copy_is_whole() -> None:
+    """A copied or pickled Settings knows its URL and its sources."""
+    settings = Settings(database_url=URL)
+    for other in (copy.deepcopy(settings), pickle.loads(pickle.dumps(settings)), settings.model_copy()):
+        assert other.url == settings.url
+        assert other.explain() == settings.explain()

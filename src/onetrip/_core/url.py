@@ -66,6 +66,10 @@ class DatabaseUrl:
         found = (self.password, *(self.params.get(name) for name in sorted(_SECRET_PARAMS)))
         return tuple(value for value in found if value)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copied and pickled as text: a mapping proxy knows neither.
+        return parse_url, (self.render(f"postgresql+{self.driver}" if self.driver else "postgresql"),)
+
     def __str__(self) -> str:
         return self.redacted()
 
