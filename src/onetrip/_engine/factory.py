@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from onetrip._core import classify
 from onetrip._core.endpoint import Endpoint, Kind, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
+from onetrip._core.secrets import remember
 from onetrip._engine import bridge
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
@@ -148,4 +149,6 @@ async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str,
 
 def _fresh(password: Any) -> str:
     given = password()
-    return str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    secret = str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    remember(secret)
+    return secret
