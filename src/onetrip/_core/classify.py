@@ -1,0 +1,194 @@
+"""What a driver's exception means: the one place that knows SQLSTATEs and texts.
+
+The same failure comes in several shapes. libpq (psycopg, psycopg2) reports all that happens before the first query
+without a SQLSTATE, so only its text tells a refused port from a wrong password. asyncpg raises bare ``OSError``s for
+what the network does and carries a SQLSTATE for what the server says. SQLAlchemy wraps some of these and not others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onetrip import errors as e
+from onetrip.errors import DatabaseError, Phase, Retry
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_BY_STATE: dict[str, type[DatabaseError]] = {
+    "23505": e.UniqueViolation,
+    "23503": e.ForeignKeyViolation,
+    "23502": e.NotNullViolation,
+    "23514": e.CheckViolation,
+    "23P01": e.ExclusionViolation,
+    "25006": e.ReadOnlyViolation,
+    "25P03": e.ConnectionLost,
+    "28000": e.AuthenticationFailed,
+    "28P01": e.AuthenticationFailed,
+    "3D000": e.DatabaseMissing,
+    "40001": e.SerializationFailure,
+    "40P01": e.DeadlockDetected,
+    "42501": e.PermissionDenied,
+    "53300": e.TooManyConnections,
+    "55P03": e.LockTimeout,
+    "57014": e.StatementTimeout,
+    "57P01": e.ConnectionLost,
+    "57P02": e.ConnectionLost,
+    "57P03": e.DatabaseWaking,
+    "57P05": e.ConnectionLost,
+}
+_BY_CLASS: dict[str, type[DatabaseError]] = {
+    "08": e.ConnectionLost,
+    "22": e.InvalidData,
+    "23": e.IntegrityViolation,
+    "42": e.InvalidStatement,
+}
+# A connection that dies while it is being made was never open.
+_WHILE_CONNECTING: dict[type[DatabaseError], type[DatabaseError]] = {
+    e.ConnectionLost: e.DatabaseWaking,
+    e.StatementTimeout: e.ConnectTimeout,
+}
+
+_CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (r"password authentication failed|no password supplied|role \".*\" does not exist", e.AuthenticationFailed),
+        (r"no pg_hba\.conf entry.*no encryption|connection is insecure", e.TlsRefused),
+        (r"authentication failed|no pg_hba\.conf entry|not permitted to log in", e.AuthenticationFailed),
+        (r"database \".*\" does not exist|does not exist.*database", e.DatabaseMissing),
+        (r"too many (clients|connections)|connection slots are reserved|max client connections", e.TooManyConnections),
+        (r"database system is (starting up|shutting down|in recovery|not yet accepting)", e.DatabaseWaking),
+        (r"terminating connection due to administrator command|couldn't connect to compute node", e.DatabaseWaking),
+        (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
+        (r"certificate|does not support SSL|rejected SSL|SSL error|channel binding|sslmode", e.TlsRefused),
+        (r"time(d )?out", e.ConnectTimeout),
+        (
+            r"refused|no such file or directory|no route to host|network is unreachable|reset by peer",
+            e.DatabaseUnreachable,
+        ),
+        (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
+    )
+)
+_LOST_TEXTS = re.compile(
+    r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
+    r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
+    r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
+    r"|cannot exit pipeline mode while busy",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Hold what can be read off an exception without knowing which driver raised it."""
+
+    driver_error: BaseException
+    sqlstate: str | None
+    constraint: str | None
+    text: str
+    names: frozenset[str]
+    """The class names in the method resolution orders of the chain."""
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception, what SQLAlchemy wrapped in it, and what the driver raised below, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = getattr(current, "orig", None) or current.__cause__
+
+
+def facts(error: BaseException) -> Facts:
+    """Read SQLSTATE, constraint and text off an exception chain; the innermost one is the driver's own."""
+    links = list(chain(error))
+    return Facts(
+        driver_error=links[-1],
+        sqlstate=_first(links, "sqlstate", "pgcode"),
+        constraint=_first(links, "constraint_name"),
+        text=next((text for link in reversed(links) if (text := str(link).strip())), ""),
+        names=frozenset(kind.__name__ for link in links for kind in type(link).__mro__),
+    )
+
+
+def _first(links: list[BaseException], *names: str) -> str | None:
+    for link in links:
+        for holder in (link, getattr(link, "diag", None)):
+            for name in names:
+                value = getattr(holder, name, None)
+                if isinstance(value, str) and value:
+                    return value
+    return None
+
+
+def classify(found: Facts, phase: Phase) -> type[DatabaseError]:
+    """Return the class of our tree that says what happened."""
+    by_state = _by_state(found.sqlstate)
+    if phase is Phase.CONNECT:
+        if by_state is not None and issubclass(by_state, e.TlsRefused | e.ConnectFailed) and not _wants_tls(found):
+            return by_state
+        return _while_connecting(found, by_state)
+    if by_state is not None and by_state is not e.ConnectionLost:
+        return by_state
+    if by_state is e.ConnectionLost or _is_lost(found):
+        return e.CommitUnknown if phase is Phase.COMMIT else e.ConnectionLost
+    return DatabaseError
+
+
+def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:
+    if sqlstate is None:
+        return None
+    return _BY_STATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2])
+
+
+def _wants_tls(found: Facts) -> bool:
+    return "no encryption" in found.text
+
+
+def _while_connecting(found: Facts, by_state: type[DatabaseError] | None) -> type[DatabaseError]:
+    if "gaierror" in found.names:
+        return e.HostUnknown
+    if "SSLError" in found.names:
+        return e.TlsRefused
+    for pattern, kind in _CONNECT_TEXTS:
+        if pattern.search(found.text):
+            return kind
+    if "TimeoutError" in found.names:
+        return e.ConnectTimeout
+    if "OSError" in found.names:
+        return e.DatabaseUnreachable
+    return _WHILE_CONNECTING.get(by_state, e.ConnectFailed) if by_state else e.ConnectFailed
+
+
+def _is_lost(found: Facts) -> bool:
+    if found.sqlstate is not None:
+        return False
+    gone = {"ConnectionDoesNotExistError", "ConnectionResetError", "BrokenPipeError"}
+    return bool(gone & found.names) or _LOST_TEXTS.search(found.text) is not None
+
+
+def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:
+    """Build the error: one sentence with the server's own words; ``where`` names host, port and database."""
+    words = _plain(found.text) or type(found.driver_error).__name__
+    what = {
+        Phase.CONNECT: f"could not connect to {where}: {words}",
+        Phase.COMMIT: f"COMMIT failed: {words}",
+    }.get(phase, words)
+    if kind is e.CommitUnknown:
+        what = f"the connection was lost while COMMIT was under way: {words}"
+    return kind(what, phase=phase, sqlstate=found.sqlstate, constraint=found.constraint, retry=_verdict(kind, phase))
+
+
+def _verdict(kind: type[DatabaseError], phase: Phase) -> Retry:
+    if kind is e.ConnectionLost and phase is Phase.COMMIT:
+        return Retry.UNKNOWN
+    return kind.retry
+
+
+def _plain(text: str) -> str:
+    """Drop libpq's preface and its second lines: the first sentence says what happened."""
+    first = text.splitlines()[0] if text else ""
+    first = re.sub(r"^connection (failed|is bad): ", "", first)
+    first = re.sub(r"^connection to server (at|on) .*? failed: ", "", first)
+    return re.sub(r"^(FATAL|ERROR):\s+", "", first)

@@ -1,0 +1,143 @@
+"""Settings in, engine out: the only place that makes one."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from onetrip._core import classify
+from onetrip._core.endpoint import Endpoint, Kind, describe
+from onetrip._core.profile import ConnectProfile, connect_profile
+from onetrip._engine import bridge
+from onetrip._engine.liveness import Liveness
+from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
+from onetrip._engine.runtime import Runtime
+from onetrip._engine.tls import ca_bundle, ssl_argument
+from onetrip.errors import ConfigurationError, DatabaseError, Phase
+from onetrip.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import Dialect
+
+    from onetrip._core.url import DatabaseUrl
+
+APPLICATION_NAME = "onetrip"
+
+
+def open_sync(url: str | None, settings: Settings | None) -> Runtime:
+    """Make a runtime over a blocking engine; nothing is connected yet."""
+    return _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
+
+
+def open_async(url: str | None, settings: Settings | None) -> tuple[Runtime, AsyncEngine]:
+    """Make a runtime over an asyncio engine, and the face it shows; nothing is connected yet."""
+    runtime = _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
+    return runtime, AsyncEngine(runtime.engine)
+
+
+def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...], other: str) -> Runtime:
+    settings = _settings(url, settings)
+    driver = settings.driver
+    if driver not in drivers:
+        raise ConfigurationError(
+            f"driver={driver!r} does not work here, where it is {' or '.join(drivers)}",
+            hint=f"use {other} for {driver}, or set DATABASE_DRIVER={drivers[0]}",
+        )
+    target = settings.resolve_url()
+    endpoint = describe(target, settings.pooler)
+    asynchronous = "asyncpg" in drivers
+    ledger = Ledger()
+    engine = _engine(settings, target, endpoint, asynchronous=asynchronous)
+    assert isinstance(engine.pool, TripPool)
+    engine.pool.ledger = ledger
+    Liveness(engine, settings, ledger)
+    where = _where(target)
+    _connect_listener(engine, settings, where)
+    return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
+
+
+def _settings(url: str | None, settings: Settings | None) -> Settings:
+    if url is not None and settings is not None:
+        raise ConfigurationError("both a URL and settings were given", hint="put the URL into Settings(database_url=…)")
+    if settings is not None:
+        return settings
+    return Settings() if url is None else Settings(database_url=url)
+
+
+def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asynchronous: bool) -> Engine:
+    if endpoint.kind is Kind.DIRECT:
+        target = _with_timeouts(target, settings)
+    profile = connect_profile(
+        target,
+        settings.driver,
+        ca_bundle=ca_bundle(),
+        connect_timeout=settings.connect_timeout,
+        application_name=APPLICATION_NAME,
+        pooled=endpoint.pooled,
+    )
+    host = target.hosts[0] if target.hosts else None
+    # The URL is for people and for SQLAlchemy's choice of a dialect; what the driver gets is in connect_args.
+    shown = URL.create(
+        f"postgresql+{settings.driver}",
+        username=target.user,
+        host=host.name if host and not host.is_socket else None,
+        port=host.port if host else None,
+        database=target.database,
+    )
+    options: dict[str, Any] = {
+        "connect_args": _arguments(profile),
+        "poolclass": AsyncTripPool if asynchronous else TripPool,
+        "pool_size": settings.pool_max,
+        "max_overflow": 0,
+        "pool_timeout": settings.pool_timeout,
+        "pool_use_lifo": True,
+        "hide_parameters": settings.tier != "development",
+    }
+    return create_async_engine(shown, **options).sync_engine if asynchronous else create_engine(shown, **options)
+
+
+def _arguments(profile: ConnectProfile) -> dict[str, Any]:
+    arguments = {**profile.arguments, **profile.dialect_arguments}
+    if profile.driver == "asyncpg":
+        arguments["ssl"] = ssl_argument(profile.tls, profile.tls_files)
+    return arguments
+
+
+def _with_timeouts(target: DatabaseUrl, settings: Settings) -> DatabaseUrl:
+    """Set the time-outs once at start-up, as ``options``: it is the one start-up parameter that Neon's proxy keeps."""
+    ours = {
+        "statement_timeout": settings.statement_timeout,
+        "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout,
+    }
+    given = target.params.get("options", "")
+    added = [f"-c {name}={round(seconds * 1000)}" for name, seconds in ours.items() if f"{name}=" not in given]
+    return target.with_params(options=" ".join(filter(None, [given, *added])))
+
+
+def _where(target: DatabaseUrl) -> str:
+    host = target.hosts[0] if target.hosts else None
+    place = f"{host.name}:{host.port or 5432}" if host else "the local server"
+    return f"{place}/{target.database or target.user or ''}".rstrip("/")
+
+
+def _connect_listener(engine: Engine, settings: Settings, where: str) -> None:
+    @event.listens_for(engine, "do_connect")
+    def do_connect(dialect: Dialect, _record: object, args: list[Any], arguments: dict[str, Any]) -> Any:
+        try:
+            if settings.password is not None:
+                arguments["password"] = _fresh(settings.password)
+            return dialect.connect(*args, **arguments)
+        except DatabaseError:
+            raise
+        except (dialect.loaded_dbapi.Error, OSError) as error:
+            found = classify.facts(error)
+            kind = classify.classify(found, Phase.CONNECT)
+            raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
+
+
+def _fresh(password: Any) -> str:
+    given = password()
+    return str(bridge.wait_for(given) if inspect.isawaitable(given) else given)

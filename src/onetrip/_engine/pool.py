@@ -1,0 +1,137 @@
+"""The pool: SQLAlchemy's queue pool, with a line that knows the caller's deadline and figures worth reading."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
+from sqlalchemy.util import queue
+
+from onetrip._core.deadline import sooner
+from onetrip._core.figures import PoolStats, percentiles
+from onetrip._engine import budget
+from onetrip.errors import DatabaseBusy, DatabaseClosed, DeadlineExceeded
+
+REMEMBERED = 1000
+
+
+class Ledger:
+    """Count what happens to the connections of one pool; safe across threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waits: deque[float] = deque(maxlen=REMEMBERED)
+        self._holds: deque[float] = deque(maxlen=REMEMBERED)
+        self._counts: Counter[str] = Counter()
+        self._discarded: Counter[str] = Counter()
+        self.closed = False
+
+    def count(self, what: str, by: int = 1) -> None:
+        with self._lock:
+            self._counts[what] += by
+
+    def waited(self, seconds: float) -> None:
+        self._waits.append(seconds)
+
+    def held(self, seconds: float) -> None:
+        self._holds.append(seconds)
+
+    def discarded(self, reason: str) -> None:
+        with self._lock:
+            self._discarded[reason] += 1
+
+    @property
+    def waiting(self) -> int:
+        return self._counts["waiting"]
+
+    def stats(self, pool: QueuePool) -> PoolStats:
+        in_use, idle = pool.checkedout(), pool.checkedin()
+        with self._lock:
+            return PoolStats(
+                size=pool.size(),
+                in_use=in_use,
+                idle=idle,
+                waiting=self._counts["waiting"],
+                wait=percentiles(list(self._waits)),
+                hold=percentiles(list(self._holds)),
+                refused=self._counts["refused"],
+                opened=self._counts["opened"],
+                discarded=dict(self._discarded),
+            )
+
+
+class TripPool(QueuePool):
+    """Hand out idle connections newest first, open up to the size, then let callers wait in line."""
+
+    ledger: Ledger
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        if self.ledger.closed:
+            raise DatabaseClosed("this Database is closed", hint="make a new one, or open() it again")
+        budget.remaining()
+        try:
+            entry = self._pool.get(block=False)
+        except queue.Empty:
+            entry = self._open_or_wait()
+        else:
+            self.ledger.waited(0.0)
+        return entry
+
+    def _open_or_wait(self) -> ConnectionPoolEntry:
+        if not self._inc_overflow():
+            return self._wait_in_line()
+        self.ledger.waited(0.0)
+        try:
+            return self._create_connection()
+        except BaseException:
+            self._dec_overflow()
+            raise
+
+    def _wait_in_line(self) -> ConnectionPoolEntry:
+        began = time.monotonic()
+        limit = sooner(self._timeout, budget.current(), began)
+        self.ledger.count("waiting")
+        try:
+            entry: ConnectionPoolEntry = self._pool.get(block=True, timeout=limit)
+        except queue.Empty:
+            self.ledger.count("refused")
+            raise self._refusal(time.monotonic() - began, limit) from None
+        finally:
+            self.ledger.count("waiting", -1)
+            self.ledger.waited(time.monotonic() - began)
+        return entry
+
+    def _refusal(self, waited: float, limit: float) -> DatabaseBusy | DeadlineExceeded:
+        line = (
+            f"no connection came free within {waited:.1f} s: size={self.size()} in_use={self.checkedout()} "
+            f"idle={self.checkedin()} waiting={self.ledger.waiting}"
+        )
+        return (
+            DatabaseBusy(line) if limit >= self._timeout else DeadlineExceeded(line + " (the deadline ended the wait)")
+        )
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self.ledger.closed:
+            self.drain()
+
+    def drain(self) -> None:
+        """Close every idle connection; those in use stay with their users."""
+        while True:
+            try:
+                record = self._pool.get(block=False)
+            except queue.Empty:
+                return
+            self._dec_overflow()
+            record.close()
+
+    def recreate(self) -> QueuePool:
+        pool = super().recreate()
+        pool.ledger = self.ledger  # type: ignore[attr-defined]
+        return pool
+
+
+class AsyncTripPool(TripPool, AsyncAdaptedQueuePool):
+    """Be the same pool where waiting means awaiting."""

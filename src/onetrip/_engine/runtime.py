@@ -1,0 +1,146 @@
+"""What Database and AsyncDatabase share: everything but the awaiting."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import DBAPIError
+
+from onetrip._core import backoff, classify, preamble
+from onetrip._core.preamble import Preamble
+from onetrip._engine import budget
+from onetrip._engine.pool import Ledger, TripPool
+from onetrip.errors import DatabaseError, Phase
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from onetrip._core.figures import PoolStats
+    from onetrip.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Say that the database answered, how long it took, and what it is."""
+
+    seconds: float
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Hold what a writing statement did; it is committed."""
+
+    rowcount: int
+    rows: tuple[Any, ...] = ()
+
+    def all(self) -> list[Any]:
+        """Return the rows of RETURNING, typed as SQLAlchemy's session types them."""
+        return list(self.rows)
+
+
+class Runtime:
+    """Hold the engine and decide, for one Database, everything that needs no awaiting."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, ledger: Ledger, where: str, *, timeouts_at_startup: bool
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.ledger = ledger
+        self.where = where
+        self._timeouts_at_startup = timeouts_at_startup
+        self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
+        self._last_failure: tuple[float, DatabaseError] | None = None
+
+    def preamble(
+        self,
+        *,
+        isolation: str | None = None,
+        read_only: bool = False,
+        statement_timeout: float | None = None,
+        role: str | None = None,
+        local: Mapping[str, str] | None = None,
+    ) -> Preamble:
+        """Check the arguments of one transaction and add the time-outs that hold for it."""
+        return preamble.build(
+            isolation=isolation,
+            read_only=read_only,
+            statement_timeout=self._statement_timeout(statement_timeout),
+            idle_timeout=None if self._timeouts_at_startup else self.settings.idle_in_transaction_timeout,
+            role=role,
+            local=local,
+        )
+
+    def _statement_timeout(self, wanted: float | None) -> float | None:
+        """Return the limit to set, in seconds: the caller's, the deadline's, or the default a pooler kept from us."""
+        left = budget.remaining()
+        default = self.settings.statement_timeout
+        if left is not None:
+            return min(left, default if wanted is None else wanted)
+        return default if wanted is None and not self._timeouts_at_startup else wanted
+
+    def bind(self, wanted: Preamble) -> Engine:
+        """Return the engine whose transactions have this isolation and access mode; all share one pool."""
+        key = (wanted.isolation, wanted.read_only)
+        if key not in self._variants:
+            options: dict[str, Any] = {"postgresql_readonly": True} if wanted.read_only else {}
+            if wanted.isolation:
+                options["isolation_level"] = wanted.isolation.upper()
+            self._variants[key] = self.engine.execution_options(**options)
+        return self._variants[key]
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """Let errors of the database leave as one of ours, with the driver's own exception as cause."""
+        try:
+            yield
+        except DatabaseError as error:
+            self._noted(error)
+            raise
+        except DBAPIError as error:
+            raise self._noted(self.translate(error)) from classify.facts(error).driver_error
+        self._last_failure = None
+
+    def translate(self, error: DBAPIError) -> DatabaseError:
+        """Return our error for one of SQLAlchemy's."""
+        # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
+        phase = Phase.STATEMENT if error.statement else Phase.COMMIT
+        found = classify.facts(error)
+        return classify.explain(found, classify.classify(found, phase), phase, self.where)
+
+    def _noted(self, error: DatabaseError) -> DatabaseError:
+        if error.phase in {Phase.CONNECT, Phase.CHECKOUT}:
+            self._last_failure = (time.monotonic(), error)
+        return error
+
+    def recent_failure(self, within: float) -> DatabaseError | None:
+        """Return why the last attempt to get a connection failed, if that was less than ``within`` seconds ago."""
+        if self._last_failure is None or time.monotonic() - self._last_failure[0] > within:
+            return None
+        return self._last_failure[1]
+
+    def pause(self, error: DatabaseError, attempt: int) -> float:
+        """Return the seconds to wait before the next attempt; raise the error where there is none."""
+        seconds = backoff.pause(error, attempt, random.random(), budget.remaining())
+        if seconds is None:
+            raise error
+        return seconds
+
+    def drain(self) -> None:
+        """Close every idle connection."""
+        self._pool.drain()
+
+    def stats(self) -> PoolStats:
+        """Return the figures of the pool."""
+        return self.ledger.stats(self._pool)
+
+    @property
+    def _pool(self) -> TripPool:
+        assert isinstance(self.engine.pool, TripPool)
+        return self.engine.pool

@@ -1,0 +1,88 @@
+"""The session people know, SQLModel's, opened with a preamble and closed for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, event, func, select
+from sqlmodel import Session
+
+from onetrip.errors import SessionClosed
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import SessionTransaction
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from onetrip._core.preamble import Preamble
+    from onetrip._engine.runtime import Runtime
+
+
+class TripSession(Session):
+    """Be SQLModel's session; its transactions start with ``preamble``, and once ended it stays ended."""
+
+    preamble: Preamble
+    ended: bool = False
+
+    def close(self) -> None:
+        """End the session: what is not committed is rolled back, and further use raises ``SessionClosed``."""
+        self.ended = True
+        super().close()
+
+
+def new_session(runtime: Runtime, preamble: Preamble) -> TripSession:
+    """Make a session; it takes a connection at its first statement and not before."""
+    session = TripSession(expire_on_commit=False, close_resets_only=False)
+    let_become(session, runtime, preamble)
+    return session
+
+
+def new_async_session(runtime: Runtime, preamble: Preamble) -> AsyncSession:
+    """Make the asyncio face of the same session."""
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    session = AsyncSession(sync_session_class=TripSession, expire_on_commit=False, close_resets_only=False)
+    let_become(session.sync_session, runtime, preamble)
+    return session
+
+
+def let_become(session: Session, runtime: Runtime, preamble: Preamble) -> None:
+    """Give the session's next transaction another preamble."""
+    assert isinstance(session, TripSession)
+    session.bind = runtime.bind(preamble)
+    session.preamble = preamble
+
+
+def is_open(session: Session) -> bool:
+    """Say whether there is still something to commit: the block may have closed its session itself."""
+    return not getattr(session, "ended", False)
+
+
+@event.listens_for(TripSession, "after_begin")
+def _send_preamble(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if session.preamble.settings and not transaction.nested:
+        connection.execute(*_settings_query(session.preamble.settings))
+
+
+@event.listens_for(TripSession, "do_orm_execute")
+def _refuse_statement(state: Any) -> None:
+    _refuse_if_ended(state.session)
+
+
+@event.listens_for(TripSession, "before_flush")
+def _refuse_flush(session: TripSession, *_: object) -> None:
+    _refuse_if_ended(session)
+
+
+def _refuse_if_ended(session: TripSession) -> None:
+    if session.ended:
+        raise SessionClosed("this session has ended: its transaction is over and its connection is back in the pool")
+
+
+def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[Any, dict[str, str]]:
+    """Set everything in one statement, for this transaction only; names and values are bound, so neither can be SQL."""
+    columns: list[Any] = []
+    values: dict[str, str] = {}
+    for index, (name, value) in enumerate(settings):
+        columns.append(func.set_config(bindparam(f"n{index}"), bindparam(f"v{index}"), True))  # noqa: FBT003
+        values |= {f"n{index}": name, f"v{index}": value}
+    return select(*columns), values

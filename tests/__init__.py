@@ -1,0 +1,1 @@
+"""What tests promise about onetrip, on real servers."""

@@ -1,0 +1,1 @@
+"""Real servers for the tests: PostgreSQL, PgBouncer, and a network that can fail. Nothing here stands on onetrip."""
