@@ -15,18 +15,18 @@ import uvicorn
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from app.main import create_app
+from app.models import User
 from fastapi import FastAPI
-from onetrip import AsyncDatabase, Settings
-from onetrip.errors import ConfigurationError, OnetripError
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from seed import seed
 from sqlmodel import col, select
 
-from app.main import create_app
-from app.models import User
-from seed import seed
+from onetrip import AsyncDatabase, Settings
+from onetrip.errors import ConfigurationError, OnetripError
 
 HERE = Path(__file__).parent
 say = Console(highlight=False, soft_wrap=True)
@@ -35,9 +35,9 @@ say = Console(highlight=False, soft_wrap=True)
 class DemoSettings(BaseSettings):
     """How big, and where."""
 
-    seed_users: int = Field(1_000, ge=0, le=1_000_000)
-    seed_tasks: int = Field(100, ge=0, le=100_000)
-    port: int = Field(8000, ge=0, le=65_535)
+    seed_users: int = Field(default=1_000, ge=0, le=1_000_000)
+    seed_tasks: int = Field(default=100, ge=0, le=100_000)
+    port: int = Field(default=8000, ge=0, le=65_535)
 
 
 class Demo(uvicorn.Server):
@@ -90,6 +90,8 @@ def migrate(settings: Settings) -> None:
 
 def fill(settings: Settings, demo: DemoSettings) -> None:
     """Seed what is missing, with a progress bar."""
+    if not demo.seed_users:
+        return
     wanted = f"{demo.seed_users:,} users × {demo.seed_tasks:,} tasks"
     columns = (TextColumn("seeding"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"), TimeRemainingColumn())
     with Progress(*columns, console=say, transient=True) as bar:

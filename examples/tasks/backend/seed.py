@@ -1,7 +1,8 @@
 """Fill the database with users and tasks, by COPY.
 
-``seed(url, users=1_000, tasks_per_user=100)`` tops up: users who are there already keep what they have. Everything happens in one
-transaction, so an interrupted seed leaves nothing behind. The same arguments give the same people and the same words.
+``seed(url, users=1_000, tasks_per_user=100)`` tops up: users who are there already keep
+what they have. Everything happens in one transaction, so an interrupted seed leaves nothing behind. The
+same arguments give the same people and the same words.
 """
 
 import json
@@ -13,25 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from onetrip import Database, Settings
+from onetrip.errors import ConfigurationError
 
 ROWS_A_BLOCK = 5_000
-FIRST = "Ada Amir Ana Ben Chloé Diego Elif Emma Fatima Finn Grace Hana Ivan Jonas Kofi Lena Linus Mei Nils Noor Olga Priya Rosa Sam Tara Uma Vera Wei Yara Zoë".split()
-LAST = "Abel Berg Costa Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Mensah Novak Okafor Park Quinn Rossi Sato Tan Umar Vogel Wang Xu Young Zhang".split()
-VERBS = "Book Buy Call Cancel Check Clean Draft Email Finish Fix Merge Order Pay Plan Prepare Print Read Renew Repair Review Send Sign Sort Test Translate Update Visit Write".split()
-THINGS = (
-    "the budget;a birthday present;the dentist;the insurance;the quarterly report;the kitchen shelf;the contract;the landing page;"
-    "two train tickets;the guest list;the onboarding guide;the backup plan;the bicycle;the tax return;a cake;the slides;the garden fence;"
-    "the invoice;the passport;the water heater;the release notes;the meeting room;the thank-you letter;the search index;the photo album"
-).split(";")
-WHY = (
-    ";;;before the weekend;before it gets expensive;ask what happened last year;the draft is in the shared folder;"
-    "see the notes of the last meeting;takes about an hour;wait for the answer first;bring the old papers;twice, to be sure"
-).split(";")
-TAGS = "home work errand money health travel family urgent later reading".split()
+WORDS: dict[str, list[str]] = json.loads(Path(__file__).with_name("words.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ def people(count: int, seed: int = 2025) -> list[Person]:
     found = []
     for number in range(count):
         user_id = "".join(dice.choices(letters, k=32))
-        name = f"{dice.choice(FIRST)} {dice.choice(LAST)}"
+        name = f"{dice.choice(WORDS['first'])} {dice.choice(WORDS['last'])}"
         found.append(Person(user_id, name, f"user{number}@example.com"))
     return found
 
@@ -86,7 +78,7 @@ def seed(
     with Database(settings=settings) as db, db.engine.connect() as connection:
         server = connection.connection.driver_connection
         assert isinstance(server, psycopg.Connection)
-        known = _scalar(server, 'SELECT count(*) FROM "user"')
+        known = _known_users(server)
         new = people(users)[known:]
         extra = max(tasks_of_first - tasks_per_user, 0) if new and not known else 0
         rows = len(new) * tasks_per_user + extra
@@ -100,6 +92,17 @@ def seed(
             server.execute('ANALYZE "user"')
             server.autocommit = False
     return Seeded(len(new), rows, time.monotonic() - began)
+
+
+def _known_users(server: psycopg.Connection[Any]) -> int:
+    """Count the users of the demo; refuse to mix invented people with real ones."""
+    mark = _scalar(server, """SELECT obj_description('"user"'::regclass, 'pg_class')""")
+    if not (mark or "").startswith("made by examples/tasks"):
+        raise ConfigurationError(
+            'the table "user" is Better Auth\'s own, so no invented users go into it',
+            hint="SEED_USERS=0 serves what is there; an empty database takes the seed",
+        )
+    return int(_scalar(server, 'SELECT count(*) FROM "user"'))
 
 
 @contextmanager
@@ -148,7 +151,8 @@ def _copy_tasks(
 def _rows(new: list[Person], each: int, extra: int) -> Iterator[str]:
     """Yield lines in COPY's text format, oldest task first.
 
-    Users take turns, as in life: the tasks of one are spread over the whole table, and no benchmark gains from neighbours.
+    Users take turns, as in life: the tasks of one are spread over
+    the whole table, and no benchmark gains from neighbours.
     """
     dice = random.Random(new[0].id)
     total = len(new) * each + extra
@@ -175,12 +179,12 @@ def _rows(new: list[Person], each: int, extra: int) -> Iterator[str]:
 
 def _sentence(dice: random.Random) -> tuple[str, str, str]:
     """Return title, description, and tags with metadata, none of which needs escaping in COPY's text format."""
-    title = f"{dice.choice(VERBS)} {dice.choice(THINGS)}"
+    title = f"{dice.choice(WORDS['verbs'])} {dice.choice(WORDS['things'])}"
     if dice.random() < 0.4:
-        title += f" for {dice.choice(FIRST)}"
-    tags = "{" + ",".join(dice.sample(TAGS, dice.randint(0, 2))) + "}"
+        title += f" for {dice.choice(WORDS['first'])}"
+    tags = "{" + ",".join(dice.sample(WORDS["tags"], dice.randint(0, 2))) + "}"
     metadata = json.dumps({"estimate": dice.randint(1, 8)} if dice.random() < 0.3 else {})
-    return title, dice.choice(WHY), f"{tags}\t{metadata}"
+    return title, dice.choice(WORDS["why"]), f"{tags}\t{metadata}"
 
 
 def _line(

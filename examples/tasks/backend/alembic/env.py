@@ -6,6 +6,7 @@ from typing import Any
 from alembic import context
 from alembic.util import CommandError
 from app.models import SQLModel
+
 from onetrip import Database, Settings
 from onetrip.errors import OnetripError
 

@@ -1,4 +1,4 @@
-"""Who is asking: a signed token (JWT), checked against our configuration and never against what the token says of itself."""
+"""Who is asking: a signed token (JWT), checked by our configuration, never by what the token says of itself."""
 
 import asyncio
 import secrets
@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import jwt
 from fastapi import Depends, HTTPException, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from onetrip.errors import ConfigurationError
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from onetrip.errors import ConfigurationError
 
 DEMO_TIERS = {"development", "test"}
 SHARED_SECRET = {"HS256": 32, "HS384": 48, "HS512": 64}  # the least bytes of a secret, RFC 7518 section 3.2
@@ -24,12 +25,12 @@ class AuthSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     algorithm: Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"] = (
-        Field("HS256", validation_alias="TASKS_JWT_ALGORITHM")
+        Field(default="HS256", validation_alias="TASKS_JWT_ALGORITHM")
     )
-    secret: SecretStr | None = Field(None, validation_alias="TASKS_JWT_SECRET")
-    jwks_url: str | None = Field(None, validation_alias="TASKS_JWKS_URL")
-    audience: str = Field("tasks", validation_alias="TASKS_JWT_AUDIENCE", min_length=1)
-    issuer: str = Field("tasks-demo", validation_alias="TASKS_JWT_ISSUER", min_length=1)
+    secret: SecretStr | None = Field(default=None, validation_alias="TASKS_JWT_SECRET")
+    jwks_url: str | None = Field(default=None, validation_alias="TASKS_JWKS_URL")
+    audience: str = Field(default="tasks", validation_alias="TASKS_JWT_AUDIENCE", min_length=1)
+    issuer: str = Field(default="tasks-demo", validation_alias="TASKS_JWT_ISSUER", min_length=1)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -78,7 +79,7 @@ class Tokens:
         )
         user_id = claims["sub"]
         if not isinstance(user_id, str) or not user_id.isprintable() or not 0 < len(user_id) <= MAX_USER_ID:
-            raise jwt.InvalidSubjectError("not the id of a user")
+            raise jwt.InvalidTokenError("not the id of a user")
         return user_id
 
     def issue(self, user_id: str, lifetime: timedelta = timedelta(hours=12)) -> str:

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from onetrip import AsyncDatabase
 from pydantic import BaseModel, Field
 from sqlmodel import col, select
 
 from app.auth import MAX_USER_ID, Tokens
 from app.models import User
+from onetrip import AsyncDatabase
 
 router = APIRouter(prefix="/demo", tags=["demo, only in development and test"])
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
-from onetrip import AsyncDatabase
-from onetrip.fastapi import lifespan
 
 from app import demo, routes
 from app.auth import AuthSettings, Tokens
+from onetrip import AsyncDatabase
+from onetrip.fastapi import lifespan
 
 PAGE = Path(__file__).parent / "page" / "index.html"
 
@@ -38,6 +38,12 @@ CSP = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'
 async def _say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     """Say which field and why, without the value: it may hold what no JSON can (NaN, half a surrogate pair)."""
     assert isinstance(error, RequestValidationError)
-    fields = [{"loc": [repr(part) if isinstance(part, str) and not part.isprintable() else part for part in wrong["loc"]],
-               "msg": wrong["msg"], "type": wrong["type"]} for wrong in error.errors()]
+    fields = [
+        {
+            "loc": [repr(part) if isinstance(part, str) and not part.isprintable() else part for part in wrong["loc"]],
+            "msg": wrong["msg"],
+            "type": wrong["type"],
+        }
+        for wrong in error.errors()
+    ]
     return JSONResponse({"detail": fields}, status_code=422)

@@ -7,10 +7,21 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter
-from sqlalchemy import BigInteger, ColumnElement, Date, UnaryExpression, literal, literal_column, tuple_
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    ColumnElement,
+    Date,
+    SQLColumnExpression,
+    UnaryExpression,
+    literal,
+    literal_column,
+    tuple_,
+)
+from sqlalchemy.types import TypeEngine
 from sqlmodel import col
 
-from app.models import DUE_OR_NEVER, Priority, Task
+from app.models import DUE_OR_NEVER, Priority, PriorityNumber, Task
 from app.schemas import TaskId
 
 STRICT = ConfigDict(strict=True)
@@ -33,14 +44,15 @@ class InvalidCursor(ValueError):
 class Order:
     """One sort order: its key in SQL and in Python, the way down, and what its cursor holds. ``id`` breaks ties."""
 
-    key: ColumnElement[Any]
+    key: SQLColumnExpression[Any]
+    type: TypeEngine[Any]
     attribute: str
     descending: bool
-    cursor: TypeAdapter[tuple[Any, Any, int]]
+    cursor: TypeAdapter[Any]
 
     def columns(self) -> list[UnaryExpression[Any]]:
         """Return what to ORDER BY."""
-        both: list[ColumnElement[Any]] = [self.key, col(Task.id)]
+        both: list[SQLColumnExpression[Any]] = [self.key, col(Task.id)]
         return [column.desc() if self.descending else column.asc() for column in both]
 
     def after(self, cursor: str) -> ColumnElement[bool]:
@@ -53,7 +65,7 @@ class Order:
             _, value, task_id = self.cursor.validate_json(raw)
         except ValueError:
             raise InvalidCursor("this cursor is not one of this list in this sort order") from None
-        last = tuple_(NEVER if value is None else literal(value, self.key.type), literal(task_id, BigInteger))
+        last = tuple_(NEVER if value is None else literal(value, self.type), literal(task_id, BigInteger))
         here = tuple_(self.key, col(Task.id))
         return here < last if self.descending else here > last
 
@@ -63,22 +75,24 @@ class Order:
         return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-DUE = literal_column(DUE_OR_NEVER.text, Date)
 ORDERS = {
     Sort.CREATED: Order(
         col(Task.created_at),
+        TIMESTAMP(timezone=True),
         "created_at",
         descending=True,
         cursor=TypeAdapter(tuple[Literal[Sort.CREATED], AwareDatetime, TaskId], config=STRICT),
     ),
     Sort.DUE: Order(
-        DUE,
+        literal_column(DUE_OR_NEVER.text, Date),
+        Date(),
         "due_date",
         descending=False,
         cursor=TypeAdapter(tuple[Literal[Sort.DUE], date | None, TaskId], config=STRICT),
     ),
     Sort.PRIORITY: Order(
         col(Task.priority),
+        PriorityNumber(),
         "priority",
         descending=True,
         cursor=TypeAdapter(tuple[Literal[Sort.PRIORITY], Priority, TaskId], config=STRICT),

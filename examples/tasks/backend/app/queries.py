@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ReturningDelete, ReturningUpdate, delete, func, update
+from sqlalchemy import delete, func, update
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 

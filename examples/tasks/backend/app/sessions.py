@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
-from onetrip import AsyncDatabase
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.auth import CurrentUser
+from onetrip import AsyncDatabase
 
 
 class Identity(TypedDict):

@@ -1,8 +1,9 @@
 """Better Auth's tables, for the demo only.
 
-They belong to Better Auth, whose own migration makes and changes them. Where its ``user`` table is there already, this does
-nothing. Where it is not, development and test get the tables as Better Auth 1.4 makes them (names, text ids, camelCase columns), marked as
-the demo's; any other tier is told to run Better Auth's migration first. The way back drops only what bears the mark.
+They belong to Better Auth, whose own migration makes and changes them. Where its ``user`` table is there already, this
+does nothing. Where it is not, development and test get the tables as Better Auth 1.4 makes them (names, text ids,
+camelCase columns), marked as the demo's; any other tier is told to run Better Auth's migration first. The way back
+drops only what bears the mark.
 
 Revision ID: 0001
 Revises:
@@ -99,9 +100,11 @@ $migration$
 
 
 def upgrade() -> None:
+    """Make the tables if this is a demo and they are missing."""
     demo = context.config.attributes["tier"] in DEMO_TIERS
     op.execute(UPGRADE % {"demo": str(demo).lower()})
 
 
 def downgrade() -> None:
+    """Drop the tables if they are the demo's."""
     op.execute(DOWNGRADE)

@@ -41,12 +41,12 @@ $migration$
 
 ME = "NULLIF(current_setting('app.user_id', true), '')"  # a setting that was once set and is no more reads as ''
 
-# Row-level security lets no operator that could leak a value look at a row before the policy has, and @@ counts as one
-# that could. So the index on the search vector is out of reach for tasks_app, and a search would read all tasks of the user.
-# This function may use it. It runs as tasks_search, which sees ids, owners and vectors, nothing else; the identity is wired into it;
-# it returns ids, and what is behind an id is again a matter of row-level security. More than 1,000 matches are not a find:
-# the bound keeps a word that is in every task from costing more than one that is in a few.
-# force_custom_plan: whether the index or the list of the newest finds the words sooner depends on the words.
+# Row-level security lets no operator that could leak a value look at a row before the policy has, and @@ counts as one.
+# So the index on the search vector is out of reach for tasks_app, and a search would read every task of the user.
+# This function may use it. It runs as tasks_search, which sees ids, owners and vectors and nothing else; the identity
+# is wired into it; it returns ids, and what is behind an id is again a matter of row-level security.
+# More than 1,000 matches are not a find: the bound keeps a word that is in every task as cheap as a rare one.
+# force_custom_plan: whether the index or the newest tasks in turn are the shorter way depends on the words.
 SEARCH = f"""
 CREATE FUNCTION matching_tasks(words text) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 50
@@ -67,6 +67,7 @@ $function$
 
 
 def upgrade() -> None:
+    """Make the table, its indexes, roles and policies."""
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.create_table(
         "tasks",
@@ -91,7 +92,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("priority BETWEEN 1 AND 3", name="tasks_priority_check"),
     )
-    due_or_never = sa.text("(CASE WHEN due_date IS NULL THEN 'infinity'::date ELSE due_date END)")
+    due_or_never = sa.text("LEAST(due_date, 'infinity'::date)")
     op.create_index("tasks_by_created", "tasks", ["user_id", "created_at", "id", "completed", "priority"])
     op.create_index("tasks_by_due", "tasks", ["user_id", due_or_never, "id", "completed", "priority"])
     op.create_index("tasks_by_priority", "tasks", ["user_id", "priority", "id", "completed"])
