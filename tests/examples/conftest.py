@@ -14,8 +14,8 @@ from alembic.config import Config
 from app.auth import AuthSettings, Tokens
 from app.main import create_app
 from fastapi import FastAPI
-from onetrip import AsyncDatabase, Settings
 
+from onetrip import AsyncDatabase, Settings
 from tests.harness.pgbouncer import PgBouncer
 from tests.harness.postgres import Postgres
 from tests.harness.wait import until
@@ -66,7 +66,10 @@ async def serving(url: str, auth: AuthSettings | None = None, **given: Any) -> A
     db = AsyncDatabase(settings=Settings(**({"database_url": url, "tier": "test"} | given)))
     app = create_app(db, auth or AuthSettings())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://tasks") as http:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://tasks") as http,
+    ):
         yield Api(app, db, http)
 
 

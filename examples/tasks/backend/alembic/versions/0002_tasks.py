@@ -43,13 +43,14 @@ ME = "NULLIF(current_setting('app.user_id', true), '')"  # a setting that was on
 
 # Row-level security lets no operator that could leak a value look at a row before the policy has, and @@ counts as one.
 # So the index on the search vector is out of reach for tasks_app, and a search would read every task of the user.
-# This function may use it. It runs as tasks_search, which sees ids, owners and vectors and nothing else; the identity
-# is wired into it; it returns ids, and what is behind an id is again a matter of row-level security.
+# This function may use it. It runs as tasks_search, which may read what lists sort and filter by and the vectors, no
+# words; the identity is wired into it; what is behind an id it returns is again a matter of row-level security.
 # More than 1,000 matches are not a find: the bound keeps a word that is in every task as cheap as a rare one.
 # force_custom_plan: whether the index or the newest tasks in turn are the shorter way depends on the words.
 SEARCH = f"""
-CREATE FUNCTION matching_tasks(words text) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 50
+CREATE FUNCTION matching_tasks(words text)
+RETURNS TABLE (id bigint, created_at timestamptz, due_date date, priority smallint, completed boolean)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_custom_plan
 AS $function$
@@ -58,12 +59,13 @@ DECLARE
     query tsquery := websearch_to_tsquery('english', words);
 BEGIN
     RETURN QUERY
-        SELECT task.id FROM tasks AS task
+        SELECT task.id, task.created_at, task.due_date, task.priority, task.completed FROM tasks AS task
         WHERE task.user_id = me AND task.search @@ query
         ORDER BY task.created_at DESC, task.id DESC LIMIT 1000;
 END
 $function$
 """
+SEARCHABLE = "id, user_id, created_at, due_date, priority, completed, search"
 
 
 def upgrade() -> None:
@@ -121,7 +123,7 @@ def wall_off() -> None:
 def allow_search() -> None:
     """Make the search function and give it to tasks_search, which nobody can become once this is done."""
     op.execute(MAKE_ROLE.format(role="tasks_search"))
-    op.execute("GRANT SELECT (id, user_id, created_at, search) ON tasks TO tasks_search")
+    op.execute(f"GRANT SELECT ({SEARCHABLE}) ON tasks TO tasks_search")
     op.execute("CREATE POLICY search_all ON tasks FOR SELECT TO tasks_search USING (true)")
     op.execute(SEARCH)
     op.execute("REVOKE EXECUTE ON FUNCTION matching_tasks FROM PUBLIC")
