@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import psycopg
 import psycopg2
 import pytest
 from tests.local.project import query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 from onetrip.errors import LocalServerFailed
 from onetrip.local import LocalServer
