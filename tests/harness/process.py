@@ -1,4 +1,4 @@
-"""A server process of the tests: as whom it runs, where its log is, and who ends it when the test run itself is killed."""
+"""A server process of the tests: as whom it runs, where its log is, who ends it when the test run is killed."""
 
 import os
 import pwd
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from .wait import until
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
-# Outlives a killed test run: the pipe closes, the server stops, the folder goes.
-GUARD = 'cat >/dev/null; for file in "$1"/*.pid "$1"/*/*.pid; do kill -INT "$(head -n 1 "$file")"; done; sleep 1; rm -rf "$1"'
+# Outlives the test run, killed or not: its pipe closes, it stops what still serves, and the folder goes.
+GUARD = """
+cat >/dev/null
+for file in "$1"/*/*.pid "$1"/*/*/*.pid; do
+    [ -f "$file" ] && kill -INT "$(head -n 1 "$file")" && sleep 1
+done
+rm -rf "$1"
+"""
+_guards: list[subprocess.Popen[bytes]] = []
 
 
 def identity() -> dict[str, Any]:
@@ -42,20 +50,42 @@ def reachable(path: Path) -> bool:
     return subprocess.run(["test", "-x", path], check=False, **identity()).returncode == 0
 
 
-def new_folder(name: str) -> Path:
-    """Make a temporary folder that belongs to the servers' user."""
-    for parent in (None, "/tmp"):  # TMPDIR itself may be closed to that user
-        folder = Path(tempfile.mkdtemp(prefix=f"onetrip-{name}-", dir=parent))
-        if who := identity():
-            os.chown(folder, who["user"], who["group"])
+@cache
+def run_folder() -> Path:
+    """Make the one temporary folder of this test run, and start its guard."""
+    for parent in (None, "/tmp"):  # TMPDIR itself may be closed to the servers' user
+        folder = Path(tempfile.mkdtemp(prefix="onetrip-tests-", dir=parent))
+        folder.chmod(0o711)
         if reachable(folder):
-            return folder
+            break
         folder.rmdir()
-    raise RuntimeError(f"no temporary folder that user {identity()} can enter; set TMPDIR to one")
+    else:
+        raise RuntimeError("the servers' user can enter no temporary folder; set TMPDIR to one that others may enter")
+    _guards.append(
+        subprocess.Popen(
+            ["sh", "-c", GUARD, "guard", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for pytest, which then stops its servers in order
+        )
+    )
+    return folder
+
+
+def new_folder(name: str) -> Path:
+    """Make a folder that belongs to the servers' user and goes with the test run."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=run_folder()))
+    if who := identity():
+        os.chown(folder, who["user"], who["group"])
+    return folder
 
 
 def free_port() -> int:
-    """Return a free loopback port below the range that the kernel gives to outgoing connections, so that a restarted server finds it free again."""
+    """Return a free loopback port.
+
+    It lies below the range that the kernel gives to outgoing connections, so that a restarted server finds it free.
+    """
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:
@@ -67,7 +97,7 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """One server with its folder, its log and its guard; subclasses say what to run."""
+    """One server with its folder and its log; subclasses say what to run."""
 
     def __init__(self, name: str) -> None:
         self.folder = new_folder(name)
@@ -75,13 +105,6 @@ class ServerProcess:
         self.host = "127.0.0.1"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard = subprocess.Popen(
-            ["sh", "-c", GUARD, "guard", self.folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for pytest, which then stops the server in order
-        )
 
     @property
     def pid(self) -> int:
@@ -140,10 +163,8 @@ class ServerProcess:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
     def remove(self) -> None:
-        """Dismiss the guard and delete the folder; the server must have ended."""
+        """Delete the folder; the server must have ended."""
         assert not self.running
-        self._guard.kill()
-        self._guard.communicate()
         shutil.rmtree(self.folder)
 
     def accepts(self) -> bool:

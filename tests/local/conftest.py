@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from tests.local.project import Project, make_project
 
 ACCOUNTS = ["root", "user"] if os.geteuid() == 0 else ["user"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from tests.local.python import normal_user, python_for_all
 
 CLI = "from onetrip.cli import main; main()"

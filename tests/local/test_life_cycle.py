@@ -8,6 +8,7 @@ import time
 
 import psycopg
 import pytest
+
 from tests.harness.wait import until
 from tests.local.project import USE, Project, query
 

@@ -11,13 +11,13 @@ import asyncpg
 import psycopg
 import psycopg2
 import pytest
-from tests.local.project import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 from onetrip.errors import LocalServerFailed
 from onetrip.local import LocalServer
+from tests.local.project import query
 
 
 @pytest.fixture

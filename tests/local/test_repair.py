@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from tests.harness.wait import until
 from tests.local.project import Project, query
 

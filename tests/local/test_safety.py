@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.harness.wait import until
-from tests.local.project import CLI, Project, query
 
 from onetrip.errors import ConfigurationError
 from onetrip.local import ensure_url
+from tests.harness.wait import until
+from tests.local.project import CLI, Project, query
 
 MARKERS = [
     "KUBERNETES_SERVICE_HOST",

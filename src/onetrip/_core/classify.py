@@ -1,8 +1,8 @@
 """What a driver's exception means: the one place that knows SQLSTATEs and texts.
 
-The same failure comes in four shapes. libpq (psycopg, psycopg2) reports everything that happens before the first query
-without a SQLSTATE, so only its text tells a refused port from a wrong password. asyncpg raises bare ``OSError``s for what
-the network does and carries a SQLSTATE for what the server says. SQLAlchemy wraps some of these and not others.
+The same failure comes in several shapes. libpq (psycopg, psycopg2) reports all that happens before the first query
+without a SQLSTATE, so only its text tells a refused port from a wrong password. asyncpg raises bare ``OSError``s for
+what the network does and carries a SQLSTATE for what the server says. SQLAlchemy wraps some of these and not others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onetrip import errors as e
+from onetrip._core.secrets import redact
 from onetrip.errors import DatabaseError, Phase, Retry
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -62,15 +63,18 @@ _CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
         (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
         (r"certificate|does not support SSL|rejected SSL|SSL error|channel binding|sslmode", e.TlsRefused),
         (r"time(d )?out", e.ConnectTimeout),
-        (r"refused|no such file or directory|no route to host|network is unreachable|is not listening|reset by peer"
-         r"|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
+        (
+            r"refused|no such file or directory|no route to host|network is unreachable|reset by peer",
+            e.DatabaseUnreachable,
+        ),
+        (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
     )
-)  # fmt: skip
+)
 _LOST_TEXTS = re.compile(
-    r"closed the connection|connection (is|was|has been) closed|connection is lost|eof detected|connection reset|broken pipe"
-    r"|terminating connection|connection not open|connection already closed|could not receive data|could not send data"
-    r"|ssl connection has been closed|underlying connection is closed|connection pointer is null|no connection to the server"
-    r"|cannot exit pipeline mode while busy|connection timed out",
+    r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
+    r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
+    r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
+    r"|cannot exit pipeline mode while busy",
     re.IGNORECASE,
 )
 
@@ -91,7 +95,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the exception, what SQLAlchemy wrapped in it, and what the driver raised below, outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    # asyncio's own CancelledError may hang below a TimeoutError; it is no Exception and says nothing.
+    while isinstance(current, Exception) and id(current) not in seen:
         seen.add(id(current))
         yield current
         current = getattr(current, "orig", None) or current.__cause__
@@ -167,7 +172,7 @@ def _is_lost(found: Facts) -> bool:
 
 def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:
     """Build the error: one sentence with the server's own words; ``where`` names host, port and database."""
-    words = _plain(found.text) or type(found.driver_error).__name__
+    words = redact(_plain(found.text)) or type(found.driver_error).__name__
     what = {
         Phase.CONNECT: f"could not connect to {where}: {words}",
         Phase.COMMIT: f"COMMIT failed: {words}",

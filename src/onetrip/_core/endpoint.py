@@ -11,6 +11,9 @@ PGBOUNCER_PORT = 6432
 """PgBouncer's default port; Azure and PlanetScale use it too."""
 
 
+POOLERS = ("auto", "none", "transaction", "session")
+
+
 class Kind(StrEnum):
     """How a connection reaches a server process."""
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import certifi
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from onetrip._core import classify
 from onetrip._core.endpoint import Endpoint, Kind, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
+from onetrip._core.secrets import remember
 from onetrip._engine import bridge
-from onetrip._engine.liveness import watch
+from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
-from onetrip._engine.tls import ssl_argument
-from onetrip.errors import ConfigurationError, DatabaseError, Phase
+from onetrip._engine.tls import ca_bundle, ssl_argument
+from onetrip.errors import ConfigurationError, Phase
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     engine = _engine(settings, target, endpoint, asynchronous=asynchronous)
     assert isinstance(engine.pool, TripPool)
     engine.pool.ledger = ledger
-    watch(engine, settings, ledger)
+    Liveness(engine, settings, ledger)
     where = _where(target)
     _connect_listener(engine, settings, where)
     return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
@@ -74,7 +75,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
     profile = connect_profile(
         target,
         settings.driver,
-        ca_bundle=certifi.where(),
+        ca_bundle=ca_bundle(),
         connect_timeout=settings.connect_timeout,
         application_name=APPLICATION_NAME,
         pooled=endpoint.pooled,
@@ -130,15 +131,24 @@ def _connect_listener(engine: Engine, settings: Settings, where: str) -> None:
         try:
             if settings.password is not None:
                 arguments["password"] = _fresh(settings.password)
+            if dialect.is_async:
+                return bridge.wait_for(_connect_whole(dialect, args, arguments))
             return dialect.connect(*args, **arguments)
-        except DatabaseError:
-            raise
         except (dialect.loaded_dbapi.Error, OSError) as error:
             found = classify.facts(error)
             kind = classify.classify(found, Phase.CONNECT)
             raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
 
 
+async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
+    async def discard(connection: Any) -> None:
+        await bridge.in_greenlet(dialect.do_terminate, connection)
+
+    return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
+
+
 def _fresh(password: Any) -> str:
     given = password()
-    return str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    secret = str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    remember(secret)
+    return secret

@@ -35,51 +35,55 @@ class Retired(DisconnectionError):
         self.reason = reason
 
 
-def watch(engine: Engine, settings: Settings, ledger: Ledger) -> None:
-    """Attach the listeners that retire connections and keep the ledger."""
+class Liveness:
+    """Listen to a pool: retire connections on their way out, and keep its ledger."""
 
-    def connect(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    def __init__(self, engine: Engine, settings: Settings, ledger: Ledger) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._ledger = ledger
+        for moment in ("connect", "checkout", "checkin", "invalidate", "close"):
+            event.listen(engine, moment, getattr(self, moment))
+
+    def connect(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        """Give a new connection its date of expiry."""
         now = time.monotonic()
-        lifetime = settings.pool_lifetime * (1 - JITTER * random.random())
+        lifetime = self._settings.pool_lifetime * (1 - JITTER * random.random())
         record.info.update({"onetrip.used": now, "onetrip.expires": now + lifetime})
-        ledger.count("opened")
+        self._ledger.count("opened")
 
-    def checkout(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    def checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        """Retire a connection that is too old, rested too long, or is dead."""
         now = time.monotonic()
         idle = now - record.info["onetrip.used"]
         if now > record.info["onetrip.expires"]:
             raise Retired("lifetime")
-        if idle > settings.pool_idle:
+        if idle > self._settings.pool_idle:
             raise Retired("idle")
-        if idle > TRUSTED and not _answers(engine, connection):
+        if idle > TRUSTED and not self._answers(connection):
             raise Retired("dead")
         record.info["onetrip.out"] = now
 
-    def checkin(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    def checkin(self, _connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        """Note how long the connection was out."""
         now = time.monotonic()
-        out = record.info.pop("onetrip.out", None)
         record.info["onetrip.used"] = now
+        out = record.info.pop("onetrip.out", None)
         if out is not None:
-            ledger.held(now - out)
+            self._ledger.held(now - out)
 
-    def invalidate(_connection: DBAPIConnection, record: ConnectionPoolEntry, error: BaseException | None) -> None:
+    def invalidate(
+        self, _connection: DBAPIConnection, record: ConnectionPoolEntry, error: BaseException | None
+    ) -> None:
+        """Remember why the connection is thrown away."""
         record.info["onetrip.reason"] = error.reason if isinstance(error, Retired) else "lost"
 
-    def close(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        ledger.discarded(record.info.pop("onetrip.reason", "closed"))
+    def close(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        """Count the connection that is gone."""
+        self._ledger.discarded(record.info.pop("onetrip.reason", "closed"))
 
-    for name, listener in (
-        ("connect", connect),
-        ("checkout", checkout),
-        ("checkin", checkin),
-        ("invalidate", invalidate),
-        ("close", close),
-    ):
-        event.listen(engine, name, listener)
-
-
-def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
-    try:
-        return bool(engine.dialect.do_ping(connection))
-    except engine.dialect.loaded_dbapi.Error:
-        return False
+    def _answers(self, connection: DBAPIConnection) -> bool:
+        try:
+            return bool(self._engine.dialect.do_ping(connection))
+        except self._engine.dialect.loaded_dbapi.Error:
+            return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import queue
 
@@ -107,7 +108,9 @@ class TripPool(QueuePool):
             f"no connection came free within {waited:.1f} s: size={self.size()} in_use={self.checkedout()} "
             f"idle={self.checkedin()} waiting={self.ledger.waiting}"
         )
-        return DatabaseBusy(line) if limit >= self._timeout else DeadlineExceeded(line + " (the deadline ended the wait)")
+        return (
+            DatabaseBusy(line) if limit >= self._timeout else DeadlineExceeded(line + " (the deadline ended the wait)")
+        )
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         super()._do_return_conn(record)
@@ -132,4 +135,3 @@ class TripPool(QueuePool):
 
 class AsyncTripPool(TripPool, AsyncAdaptedQueuePool):
     """Be the same pool where waiting means awaiting."""
-

@@ -8,11 +8,10 @@ https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from onetrip._engine import bridge
 from onetrip.errors import UnsafeUse
@@ -61,13 +60,23 @@ def injectable(dependency: F) -> F:
     return dependency
 
 
+def annotation(session_class: type, dependency: Callable[..., Any]) -> Any:
+    """Return the annotation of a route's parameter that is filled by ``dependency``."""
+    from fastapi import Depends
+
+    return Annotated[session_class, Depends(injectable(dependency))]
+
+
 def _in_thread(manager: AbstractContextManager[Any]) -> Callable[..., Awaitable[bool | None]]:
     """Leave a blocking context manager off the event loop.
 
-    The thread is not one of anyio's: those may all be waiting for the very connection that is given back here.
+    The thread does not count against those that run route functions: they may all be waiting for the very connection
+    that is given back here (https://github.com/fastapi/fastapi/issues/3205).
     """
+    from anyio import CapacityLimiter
+    from anyio.to_thread import run_sync
 
     async def leave(*error: Any) -> bool | None:
-        return await bridge.finish(asyncio.to_thread(manager.__exit__, *error))
+        return await bridge.finish(run_sync(manager.__exit__, *error, limiter=CapacityLimiter(1)))
 
     return leave

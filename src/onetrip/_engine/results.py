@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable, Result, inspect
+from sqlalchemy import Executable, Result, Row, inspect
 from sqlmodel.sql.expression import SelectOfScalar
 
 from onetrip._engine.runtime import Done
 from onetrip.errors import TooManyRows
 
 if TYPE_CHECKING:
-    from onetrip._engine.session import TripSession
+    from sqlalchemy.orm import Session
 
 
-def fetch_all(session: TripSession, statement: Any, params: Any) -> list[Any]:
+def fetch_all(session: Session, statement: Any, params: Any) -> list[Any]:
     """Return every row."""
     return list(_run(session, statement, params).all())
 
 
-def fetch_one(session: TripSession, statement: Any, params: Any) -> Any:
+def fetch_one(session: Session, statement: Any, params: Any) -> Any:
     """Return the row, or None; raise ``TooManyRows`` for a second one."""
     rows = _run(session, statement, params).fetchmany(2)
     if len(rows) > 1:
@@ -27,24 +27,24 @@ def fetch_one(session: TripSession, statement: Any, params: Any) -> Any:
     return rows[0] if rows else None
 
 
-def fetch_value(session: TripSession, statement: Any, params: Any) -> Any:
+def fetch_value(session: Session, statement: Any, params: Any) -> Any:
     """Return the first column of the first row, or None."""
     return session.execute(_checked(statement), params).scalar()
 
 
-def execute(session: TripSession, statement: Any, params: Any) -> Done:
+def execute(session: Session, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
     result = session.execute(_checked(statement), params, execution_options={"preserve_rowcount": True})
-    rows = tuple(_typed(result, statement).all()) if result.returns_rows else ()  # type: ignore[attr-defined]
+    rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", True) else ()
     return Done(rowcount=getattr(result, "rowcount", len(rows)), rows=rows)
 
 
-def server_version(session: TripSession) -> str:
+def server_version(session: Session) -> str:
     """Return what the server says it is."""
     return str(session.connection().exec_driver_sql("SHOW server_version").scalar_one())
 
 
-def _run(session: TripSession, statement: Any, params: Any) -> Any:
+def _run(session: Session, statement: Any, params: Any) -> Any:
     return _typed(session.execute(_checked(statement), params), statement)
 
 
@@ -64,11 +64,11 @@ def _is_scalar(statement: Any) -> bool:
     """Say whether a row is one thing: SQLModel's ``select(one)``, or a single entity in SQLAlchemy's own."""
     if isinstance(statement, SelectOfScalar):
         return True
-    described = getattr(statement, "column_descriptions", None) or getattr(
-        statement, "returning_column_descriptions", ()
-    )
-    return len(described) == 1 and _is_entity(described[0].get("expr"))
+    described: list[Any] = getattr(statement, "column_descriptions", None) or []
+    return len(described) == 1 and getattr(inspect(described[0]["expr"], raiseerr=False), "is_mapper", False)
 
 
-def _is_entity(expression: Any) -> bool:
-    return getattr(inspect(expression, raiseerr=False), "is_mapper", False)
+def _unwrapped(row: Row[Any]) -> Any:
+    """Return the entity of ``RETURNING`` a model alone; SQLAlchemy cannot describe such a statement beforehand."""
+    alone = len(row) == 1 and getattr(inspect(row[0], raiseerr=False), "is_instance", False)
+    return row[0] if alone else row

@@ -54,7 +54,7 @@ def _load(context: ssl.SSLContext, tls: Tls, files: Mapping[str, str]) -> None:
             context.load_cert_chain(reading, files.get("sslkey"), lambda: files.get("sslpassword", ""))
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(
-            f"the certificate file {reading} cannot be used: {error.strerror or error.reason}",
+            f"the certificate file {reading} cannot be used: {error.strerror or error}",
             hint="check sslrootcert, sslcert, sslkey and sslcrl in the database URL",
         ) from error
 

@@ -1,0 +1,277 @@
+"""Database: the blocking face of the library, twin of ``aio.py``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from onetrip._engine import budget
+from onetrip._engine.factory import open_sync
+from onetrip._engine.request import annotation, injectable, request_session
+from onetrip._engine.runtime import Done, Ping
+from onetrip.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Executable
+    from sqlmodel import Session
+    from sqlmodel.sql.expression import SelectOfScalar
+    from starlette.requests import HTTPConnection
+
+    from onetrip._core.figures import PoolStats
+    from onetrip._core.preamble import Preamble
+    from onetrip.settings import Settings
+
+T = TypeVar("T")
+
+
+class Database:
+    """Give sessions, single statements and retried units of work on one PostgreSQL database.
+
+    Everything comes from the environment unless a URL or ``settings`` is given. Nothing is connected before the first
+    statement. Raises ``ConfigurationError`` for settings that contradict each other.
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
+        self._runtime = open_sync(url, settings)
+
+    @property
+    def engine(self) -> Engine:
+        """Return SQLAlchemy's engine, for what this class does not do."""
+        return self._runtime.engine
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self._runtime.settings
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        isolation: str | None = None,
+        statement_timeout: float | None = None,
+        role: str | None = None,
+        local: Mapping[str, str] | None = None,
+    ) -> Iterator[Session]:
+        """Open a session that commits when the block ends and rolls back on any exception.
+
+        ``isolation`` is "read committed", "repeatable read" or "serializable"; ``statement_timeout`` is in seconds;
+        ``role`` and the settings in ``local`` hold for this transaction alone. What leaves the block is one of our
+        errors; inside it the session raises SQLAlchemy's own.
+        """
+        wanted = self._runtime.preamble(
+            isolation=isolation, statement_timeout=statement_timeout, role=role, local=local
+        )
+        with self._session(wanted) as session:
+            yield session
+
+    @contextmanager
+    def read(
+        self,
+        *,
+        snapshot: bool = False,
+        statement_timeout: float | None = None,
+        role: str | None = None,
+        local: Mapping[str, str] | None = None,
+    ) -> Iterator[Session]:
+        """Open a session whose transaction is READ ONLY on the server; with ``snapshot``, REPEATABLE READ as well.
+
+        A write inside raises ``ReadOnlyViolation``.
+        """
+        wanted = self._runtime.preamble(
+            isolation="repeatable read" if snapshot else None,
+            read_only=True,
+            statement_timeout=statement_timeout,
+            role=role,
+            local=local,
+        )
+        with self._session(wanted) as session:
+            yield session
+
+    @overload
+    def fetch_one(
+        self, statement: SelectOfScalar[T], params: Mapping[str, Any] | None = None, **options: Any
+    ) -> T | None: ...
+    @overload
+    def fetch_one(self, statement: Executable, params: Mapping[str, Any] | None = None, **options: Any) -> Any: ...
+    def fetch_one(self, statement: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Return the row of one reading statement, or None; raise ``TooManyRows`` for a second one.
+
+        ``options`` are those of ``read()``.
+        """
+        from onetrip._engine import results
+
+        with self.read(**options) as session:
+            return results.fetch_one(session, statement, params)
+
+    @overload
+    def fetch_all(
+        self, statement: SelectOfScalar[T], params: Mapping[str, Any] | None = None, **options: Any
+    ) -> list[T]: ...
+    @overload
+    def fetch_all(
+        self, statement: Executable, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> list[Any]: ...
+    def fetch_all(self, statement: Any, params: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
+        """Return every row of one reading statement; ``options`` are those of ``read()``."""
+        from onetrip._engine import results
+
+        with self.read(**options) as session:
+            return results.fetch_all(session, statement, params)
+
+    @overload
+    def fetch_value(
+        self, statement: SelectOfScalar[T], params: Mapping[str, Any] | None = None, **options: Any
+    ) -> T | None: ...
+    @overload
+    def fetch_value(self, statement: Executable, params: Mapping[str, Any] | None = None, **options: Any) -> Any: ...
+    def fetch_value(self, statement: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Return the first column of the first row, or None; ``options`` are those of ``read()``."""
+        from onetrip._engine import results
+
+        with self.read(**options) as session:
+            return results.fetch_value(session, statement, params)
+
+    def execute(
+        self, statement: Executable, params: Mapping[str, Any] | list[Any] | None = None, **options: Any
+    ) -> Done:
+        """Run one writing statement in a transaction of its own; it is committed when this returns.
+
+        ``options`` are those of ``transaction()``.
+        """
+        from onetrip._engine import results
+
+        with self.transaction(**options) as session:
+            return results.execute(session, statement, params)
+
+    def run(self, work: Callable[[Session], T], **options: Any) -> T:
+        """Run ``work(session)`` in a transaction and repeat it as a whole when it loses a conflict.
+
+        Serialization failures and deadlocks are repeated, at most five times and within the deadline, so ``work`` must
+        do nothing but talk to the database. ``options`` are those of ``transaction()``.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                with self.transaction(**options) as session:
+                    return work(session)
+            except DatabaseError as error:
+                pause = self._runtime.pause(error, attempt)
+            time.sleep(pause)
+
+    def background(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run ``work(session, *args, **kwargs)`` in a transaction of its own, outside the request's deadline.
+
+        For ``BackgroundTasks``, which run after the response, when the request's own session has ended:
+        ``tasks.add_task(db.background, send_welcome, user_id)``.
+        """
+        with budget.deadline(None), self.transaction() as session:
+            return work(session, *args, **kwargs)
+
+    @cached_property
+    def get_session(self) -> Callable[..., Iterator[Session]]:
+        """Be a dependency: ``Depends(db.get_session)`` commits before the response and rolls back on an exception.
+
+        Called without a request it is a plain generator over ``transaction()``.
+        """
+
+        def get_session(request: HTTPConnection | None = None) -> Iterator[Session]:
+            if request is None:
+                with self.transaction() as session:
+                    yield session
+            else:
+                yield self.request_session(request, write=True)
+
+        return injectable(get_session)
+
+    @cached_property
+    def write_session(self) -> Any:
+        """Be the annotation of a route's parameter: this database's ``WriteSession``."""
+        from sqlmodel import Session
+
+        def write_session(request: HTTPConnection) -> Session:
+            return self.request_session(request, write=True)
+
+        return annotation(Session, write_session)
+
+    @cached_property
+    def read_session(self) -> Any:
+        """Be the annotation of a route's parameter: this database's ``ReadSession``."""
+        from sqlmodel import Session
+
+        def read_session(request: HTTPConnection) -> Session:
+            return self.request_session(request, write=False)
+
+        return annotation(Session, read_session)
+
+    def request_session(self, request: HTTPConnection, *, write: bool) -> Session:
+        """Return the one session of this request, opened on first use and ended with the route function.
+
+        A reader joins a writer; a writer turns a reader's session into one that may write.
+        """
+        from onetrip._engine.session import let_become
+
+        mine = request_session(request, self)
+        if mine.session is None:
+            manager = self.transaction() if write else self.read()
+            mine.opened(manager.__enter__(), manager)
+        elif write and not mine.writes:
+            mine.session.commit()
+            let_become(mine.session, self._runtime, self._runtime.preamble())
+        mine.writes = mine.writes or write
+        return mine.session  # type: ignore[no-any-return]
+
+    def ping(self) -> Ping:
+        """Ask the server for its version: proof that the whole way there works."""
+        from onetrip._engine import results
+
+        began = time.monotonic()
+        with self.read() as session:
+            version = results.server_version(session)
+        return Ping(time.monotonic() - began, version)
+
+    def stats(self) -> PoolStats:
+        """Return the figures of the pool; costs no trip."""
+        return self._runtime.stats()
+
+    def recent_failure(self, within: float) -> DatabaseError | None:
+        """Return why a connection could not be had, if that was less than ``within`` seconds ago; costs no trip."""
+        return self._runtime.recent_failure(within)
+
+    def open(self) -> None:
+        """Take up work again after ``close()``; connections come on demand."""
+        self._runtime.ledger.closed = False
+
+    def close(self) -> None:
+        """Close idle connections at once and those in use when they come back; refuse new work."""
+        self._runtime.ledger.closed = True
+        self._runtime.drain()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Database {self._runtime.where} over {self.settings.driver}>"
+
+    @contextmanager
+    def _session(self, wanted: Preamble) -> Iterator[Session]:
+        from onetrip._engine.session import is_open, new_session
+
+        session = new_session(self._runtime, wanted)
+        with self._runtime.translating():
+            try:
+                yield session
+                if is_open(session):
+                    session.commit()
+            finally:
+                session.close()
