@@ -65,9 +65,20 @@ class Project:
         """Where the server of this project keeps everything."""
         return Path(self.status()["folder"])
 
-    def url(self, *options: str) -> str:
-        """Return the URL with its password."""
-        return self.onetrip("local", "url", "--reveal", *options).stdout.strip()
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Return port and passwords, as they are on disk."""
+        return json.loads((self.data_folder / "server.json").read_text())
+
+    @property
+    def url(self) -> str:
+        """Return the application's URL with its password."""
+        return f"postgresql://onetrip:{self.keys['password']}@127.0.0.1:{self.keys['port']}/app"
+
+    @property
+    def superuser_url(self) -> str:
+        """Return the superuser's URL with its password."""
+        return f"postgresql://postgres:{self.keys['superuser_password']}@127.0.0.1:{self.keys['port']}/app"
 
     def postmaster(self) -> int | None:
         """Return the postmaster's process id, from the file and without our own code."""
@@ -88,8 +99,9 @@ class Project:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe:
                     pipe.close()
-        self.onetrip("local", "stop")
         data = self.data_folder
+        if self.postmaster():
+            self.onetrip("local", "stop")
         assert {"onetrip", ".onetrip"} & {data.name, data.parent.name}, data
         shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(self.base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -37,13 +36,15 @@ def test_looking_creates_nothing(user_project: Project) -> None:
 def test_url_hides_the_password_unless_asked(served: Project) -> None:
     """`url` is redacted, `url --reveal` is one line to paste, and `--superuser` is another role."""
     hidden = served.onetrip("local", "url")
-    port = served.status()["port"]
+    port = served.keys["port"]
     assert hidden.stdout == f"postgresql://onetrip:***@127.0.0.1:{port}/app\n"
     assert "--reveal" in hidden.stderr
     revealed = served.onetrip("local", "url", "--reveal")
     assert revealed.stderr == ""
     assert query(revealed.stdout.strip(), "SELECT current_user::text") == "onetrip"
-    assert query(served.url("--superuser"), "SELECT current_user::text") == "postgres"
+    assert revealed.stdout == f"{served.url}\n"
+    assert served.onetrip("local", "url", "--reveal", "--superuser").stdout == f"{served.superuser_url}\n"
+    assert query(served.superuser_url, "SELECT current_user::text") == "postgres"
 
 
 def test_status_for_machines(project: Project) -> None:
@@ -73,11 +74,10 @@ def test_long_and_odd_paths_work(name: str) -> None:
         started = project.onetrip("local", "start")
         assert started.returncode == 0, started.stderr
         status = project.status()
-        assert query(project.url(), "SELECT 1") == 1
+        assert query(project.url, "SELECT 1") == 1
         assert len(os.fsencode(status["socket"])) + len("/.s.PGSQL.65535") <= 107
-        keys = json.loads((project.data_folder / "server.json").read_text())
         with psycopg.connect(
-            host=status["socket"], port=status["port"], user="onetrip", password=keys["password"], dbname="app"
+            host=status["socket"], port=status["port"], user="onetrip", password=project.keys["password"], dbname="app"
         ) as by_socket:
             assert by_socket.info.host == status["socket"]
         project.onetrip("local", "stop")

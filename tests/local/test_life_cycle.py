@@ -16,11 +16,11 @@ from tests.local.project import USE, Project, query
 def test_data_survive_a_restart(project: Project) -> None:
     """What was committed is there after stop and start, at the same URL."""
     project.onetrip("local", "start")
-    url = project.url()
+    url = project.url
     query(url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert project.onetrip("local", "stop").returncode == 0
     project.onetrip("local", "start")
-    assert project.url() == url
+    assert project.url == url
     assert query(url, "SELECT answer FROM kept") == 42
 
 
