@@ -18,6 +18,16 @@ def project(request: pytest.FixtureRequest) -> Iterator[Project]:
     made.clean()
 
 
+@pytest.fixture(scope="module", params=ACCOUNTS)
+def served(request: pytest.FixtureRequest) -> Iterator[Project]:
+    """Give a project whose server runs, for the tests that only look."""
+    made = make_project(request.param)
+    started = made.onetrip("local", "start")
+    assert started.returncode == 0, started.stderr
+    yield made
+    made.clean()
+
+
 @pytest.fixture
 def user_project() -> Iterator[Project]:
     """Give a project of a normal user."""

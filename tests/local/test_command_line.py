@@ -34,17 +34,16 @@ def test_looking_creates_nothing(user_project: Project) -> None:
     assert list(user_project.folder.iterdir()) == []
 
 
-def test_url_hides_the_password_unless_asked(project: Project) -> None:
+def test_url_hides_the_password_unless_asked(served: Project) -> None:
     """`url` is redacted, `url --reveal` is one line to paste, and `--superuser` is another role."""
-    project.onetrip("local", "start")
-    hidden = project.onetrip("local", "url")
-    port = project.status()["port"]
+    hidden = served.onetrip("local", "url")
+    port = served.status()["port"]
     assert hidden.stdout == f"postgresql://onetrip:***@127.0.0.1:{port}/app\n"
     assert "--reveal" in hidden.stderr
-    revealed = project.onetrip("local", "url", "--reveal")
+    revealed = served.onetrip("local", "url", "--reveal")
     assert revealed.stderr == ""
     assert query(revealed.stdout.strip(), "SELECT current_user::text") == "onetrip"
-    assert query(project.url("--superuser"), "SELECT current_user::text") == "postgres"
+    assert query(served.url("--superuser"), "SELECT current_user::text") == "postgres"
 
 
 def test_status_for_machines(project: Project) -> None:
@@ -58,13 +57,12 @@ def test_status_for_machines(project: Project) -> None:
     assert after["size"] > 20_000_000
 
 
-def test_psql_passes_arguments_through(project: Project) -> None:
+def test_psql_passes_arguments_through(served: Project) -> None:
     """Options behind `psql` are psql's; its exit code is ours; PG* variables of the shell do not steer it."""
-    project.onetrip("local", "start")
     wrong_way = {"PGHOST": "elsewhere.invalid", "PGPORT": "1", "PGSSLMODE": "require", "PGHOSTADDR": "192.0.2.1"}
-    done = project.onetrip("local", "psql", "--superuser", "-At", "-c", "SELECT current_user", **wrong_way)
+    done = served.onetrip("local", "psql", "--superuser", "-At", "-c", "SELECT current_user", **wrong_way)
     assert done.stdout == "postgres\n", done.stderr
-    assert project.onetrip("local", "psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT 1/0").returncode == 1
+    assert served.onetrip("local", "psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT 1/0").returncode == 1
 
 
 @pytest.mark.parametrize("name", ["deep/" + "x" * 60 + "/" + "y" * 60, 'it\'s, "odd" ünï code'])

@@ -120,11 +120,11 @@ def test_psql_starts_the_server_and_takes_it_along(project: Project) -> None:
 def test_starting_is_quick(project: Project) -> None:
     """The first start takes less than 3 s, a later one less than 1 s; both are printed."""
     took = []
-    for _ in range(3):
+    for _ in range(2):
         since = time.monotonic()
         assert project.onetrip("local", "start").returncode == 0
         took.append(time.monotonic() - since)
         project.onetrip("local", "stop")
-    print(f"first start {took[0]:.2f} s, later {min(took[1:]):.2f} s, command line included")
+    print(f"first start {took[0]:.2f} s, later {took[1]:.2f} s, command line included")
     assert took[0] < 3 * 3, took
-    assert min(took[1:]) < 1 * 3, took
+    assert took[1] < 1 * 3, took
