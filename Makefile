@@ -30,6 +30,7 @@ bench: $(STAMP) ## measure; results go to bench/results
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what these commands made, the demo's data included
+	@$(BIN)/onetrip local stop >/dev/null 2>&1 || true
 	rm -rf $(VENV) .venv.lock .onetrip dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

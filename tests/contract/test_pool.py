@@ -87,13 +87,14 @@ async def test_an_old_connection_is_replaced(open_face: Open) -> None:
     assert db.stats().discarded == {"lifetime": 1}
 
 
-async def test_a_rested_connection_is_replaced(open_face: Open) -> None:
-    """``pool_idle`` retires what rested for so long that the server may be asleep."""
-    db = open_face(pool_idle=0.001)
+@pytest.mark.parametrize(("floor", "discarded"), [(0, {"idle": 1}), (1, {})])
+async def test_a_rested_connection_is_replaced(open_face: Open, floor: int, discarded: dict[str, int]) -> None:
+    """``pool_idle`` retires what rested for so long that the server may be asleep, down to ``pool_min``."""
+    db = open_face(pool_idle=0.001, pool_min=floor)
     await db.fetch_value(PID)
     await asyncio.sleep(0.01)
     await db.fetch_value(PID)
-    assert db.stats().discarded == {"idle": 1}
+    assert db.stats().discarded == discarded
 
 
 async def test_stats_are_a_frozen_record(db: Face) -> None:
