@@ -47,14 +47,14 @@ def test_url_hides_the_password_unless_asked(served: Project) -> None:
     assert query(served.superuser_url, "SELECT current_user::text") == "postgres"
 
 
-def test_status_for_machines(project: Project) -> None:
+def test_status_for_machines(user_project: Project) -> None:
     """`status --json` has the same fields with and without a server."""
-    before = project.status()
-    project.onetrip("local", "start")
-    after = project.status()
+    before = user_project.status()
+    user_project.onetrip("local", "start")
+    after = user_project.status()
     assert list(before) == list(after)
     assert (before["running"], after["running"], after["pinned"], after["version"]) == (False, True, True, "18")
-    assert after["pid"] == project.postmaster()
+    assert after["pid"] == user_project.postmaster()
     assert after["size"] > 20_000_000
 
 
