@@ -277,12 +277,12 @@ class Attack:
 
     async def http_odd_path(self, attacker: str, victim: str, dice: random.Random) -> None:
         """Write the victim's path in ways that a check and a router might read differently."""
-        path = dice.choice((
-            f"/api/{attacker}/../{victim}/tasks", f"/api/{attacker}%2F..%2F{victim}/tasks", f"/api//{victim}/tasks",
-            f"/api/{victim}%00/tasks", f"/api/{victim.upper()}/tasks", f"/api/{victim}%20/tasks",
-            f"/api/{victim};/tasks", f"/api/{attacker}/tasks/../../{victim}/tasks", f"/api/{attacker},{victim}/tasks", "/api/%25/tasks",
-            f"/api/{attacker}' OR user_id='{victim}/tasks", f"/API/{victim}/tasks", f"/api/{victim}/tasks/",
-        ))  # fmt: skip
+        written = (
+            "/api/{me}/../{you}/tasks /api/{me}%2F..%2F{you}/tasks /api//{you}/tasks /api/{you}%00/tasks "
+            "/api/%25/tasks /api/{YOU}/tasks /api/{you}%20/tasks /api/{you};/tasks /api/{me}/tasks/../../{you}/tasks /API/{you}/tasks "
+            "/api/{me},{you}/tasks /api/{me}'%20OR%20'{you}/tasks /api/{you}/tasks/"
+        )
+        path = dice.choice(written.split()).format(me=attacker, you=victim, YOU=victim.upper())
         answer = await self._send(self.real[attacker], "GET", path)
         self._expect(answer, {307, 401, 403, 404, 405, 422}, f"odd path {path}")
         self._read(answer.text, None, "odd path")
