@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ RENAMES = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "asynccontextmanager": "contextmanager",
+    "asyncio": "time",  # sleep()
+    "new_async_session": "new_session",
+    "open_async": "open_sync",
 }
 
 
@@ -39,8 +43,27 @@ class Synchronous(ast.NodeTransformer):
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """A session's sync_session is the session."""
         self.generic_visit(node)
         node.attr = self.rename(node.attr)
+        return node.value if node.attr == "sync_session" else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """A name inside a text is renamed as well."""
+        if isinstance(node.value, str):
+            node.value = re.sub(r"\w+", lambda word: self.rename(word[0]), node.value)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """The bridges between the worlds are plain calls: session.run_sync(f, x) is f(session, x)."""
+        self.generic_visit(node)
+        match node:
+            case ast.Call(ast.Attribute(session, "run_sync"), [work, *rest]):
+                return ast.Call(work, [session, *rest], node.keywords)
+            case ast.Call(ast.Attribute(ast.Name("bridge"), "in_greenlet"), [work, *rest]):
+                return ast.Call(work, rest, node.keywords)
+            case ast.Call(ast.Attribute(ast.Name("bridge"), "finish"), [awaited]):
+                return awaited
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -57,7 +80,15 @@ class Synchronous(ast.NodeTransformer):
         return self.visit_FunctionDef(ast.FunctionDef(**dict(ast.iter_fields(node)), lineno=node.lineno))
 
     def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
-        return self.generic_visit(ast.With(**dict(ast.iter_fields(node)), lineno=node.lineno))
+        return self.visit_With(ast.With(**dict(ast.iter_fields(node)), lineno=node.lineno))
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        """Blocks that only nest because one awaits and the other does not are one block."""
+        self.generic_visit(node)
+        match node.body:
+            case [ast.With(items, body)]:
+                node.items, node.body = node.items + items, body
+        return node
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
         return self.generic_visit(ast.For(**dict(ast.iter_fields(node)), lineno=node.lineno))
@@ -116,7 +147,15 @@ def test_twins_are_equal() -> None:
 
 def test_the_comparison_sees_a_difference() -> None:
     """A forgotten line in one twin is found; await, names and type hints that only say "async" are not."""
-    source = "async def f(work: Callable[[AsyncSession], Awaitable[T]]) -> T:\n    async with x as y:\n        return await work(y)"
-    twin = "def f(work: Callable[[Session], T]) -> T:\n    with x as y:\n        return work(y)"
+    source = """
+async def f(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async with x as y:
+        return await work(y)
+"""
+    twin = """
+def f(work: Callable[[Session], T]) -> T:
+    with x as y:
+        return work(y)
+"""
     assert list(differences(ast.parse(source), ast.parse(twin))[0]) == []
     assert list(differences(ast.parse(source), ast.parse(twin.replace("return ", "")))[0]) != []

@@ -5,6 +5,7 @@
     OnetripError
     ├── ConfigurationError              a setting, a URL or a call is wrong; nothing was sent
     │   └── UnsafeUse                   the call would break a promise (commit after the response, …)
+    ├── LocalServerFailed               the embedded server could not be made, started or stopped
     └── DatabaseError                   what failed · phase · sqlstate · retry · http_status · hint
         ├── DatabaseClosed              this Database object was closed
         ├── SessionClosed               this session ended; a background task needs its own
@@ -94,6 +95,12 @@ class UnsafeUse(ConfigurationError):
     """Refuse a use that would break a promise, and name the line to change."""
 
     code = "unsafe-use"
+
+
+class LocalServerFailed(OnetripError):
+    """Report an embedded server that could not be made, started or stopped; its data folder is named."""
+
+    code = "local-server"
 
 
 class DatabaseError(OnetripError):

@@ -16,13 +16,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 
-from fastapi import Depends, FastAPI, Request
 from onetrip._engine.budget import deadline
 from onetrip.aio import AsyncDatabase
 from onetrip.database import Database
@@ -123,7 +123,8 @@ class RequestScope:
             return
         scope[_DATABASE] = self.databases[0]
         # A WebSocket lives as long as its user stays; only a request has a time by which it must be answered.
-        with deadline(self.databases[0].settings.request_deadline if scope["type"] == "http" else None):
+        limit = self.databases[0].settings.request_deadline if scope["type"] == "http" else 0
+        with deadline(limit or None):
             await self.app(scope, receive, send)
 
     def _probe(self, path: str) -> JSONResponse:

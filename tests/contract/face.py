@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import anyio
+import anyio.to_thread
 
 from onetrip import AsyncDatabase, Database, Settings
 
@@ -27,6 +31,11 @@ class Mode:
 MODES = (Mode("sync", "psycopg"), Mode("sync", "psycopg2"), Mode("async", "psycopg"), Mode("async", "asyncpg"))
 
 
+async def to_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run in a thread of its own: in a bounded pool, those who wait for a connection would block who gives it back."""
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=anyio.CapacityLimiter(1))
+
+
 class SessionFace:
     """Await a blocking session's methods."""
 
@@ -37,7 +46,7 @@ class SessionFace:
         method = getattr(self.sync, name)
         if name in {"add", "add_all", "expunge_all"} or not callable(method):
             return method
-        return lambda *args, **kwargs: asyncio.to_thread(method, *args, **kwargs)
+        return lambda *args, **kwargs: to_thread(method, *args, **kwargs)
 
 
 class Face:
@@ -51,7 +60,7 @@ class Face:
         method = getattr(self.db, name)
         if not self.blocking or not callable(method) or name in {"stats", "open", "recent_failure"}:
             return method
-        return lambda *args, **kwargs: asyncio.to_thread(method, *args, **kwargs)
+        return lambda *args, **kwargs: to_thread(method, *args, **kwargs)
 
     def transaction(self, **options: Any) -> Any:
         return _in_thread(lambda: self.db.transaction(**options)) if self.blocking else self.db.transaction(**options)
@@ -63,17 +72,17 @@ class Face:
         """Run ``work``, a coroutine function, on either kind."""
         if not self.blocking:
             return await self.db.run(work, **options)
-        return await asyncio.to_thread(self.db.run, lambda session: asyncio.run(work(SessionFace(session))), **options)
+        return await to_thread(self.db.run, lambda session: asyncio.run(work(SessionFace(session))), **options)
 
 
 @asynccontextmanager
 async def _in_thread(make: Callable[[], AbstractContextManager[Any]]) -> AsyncIterator[SessionFace]:
-    manager = await asyncio.to_thread(make)
-    session = await asyncio.to_thread(manager.__enter__)
+    manager = await to_thread(make)
+    session = await to_thread(manager.__enter__)
     try:
         yield SessionFace(session)
     except BaseException as error:
-        if not await asyncio.to_thread(manager.__exit__, type(error), error, error.__traceback__):
+        if not await to_thread(manager.__exit__, type(error), error, error.__traceback__):
             raise
     else:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
+        await to_thread(manager.__exit__, None, None, None)

@@ -7,12 +7,13 @@ import pytest
 
 BUDGETS = {  # seconds on two cores, without tests marked slow
     "cli": 45,
-    "contract": 120,
+    "contract": 90,
     "core": 20,
     "examples": 75,
     "failures": 60,
     "fastapi": 45,
     "harness_selftest": 20,
+    "settings": 20,
     "local": 60,
     "typing": 5,
     ".": 30,

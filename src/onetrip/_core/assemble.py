@@ -39,14 +39,14 @@ def read_urls(values: dict[str, Any], found: Found) -> Urls:
 
 def fill_in(values: dict[str, Any], found: Found, urls: Urls, environment: Mapping[str, str]) -> None:
     """Add what was not given, from the URL, the tier and the kind of machine."""
+    for name, meant in near_misses(found.variables, found.where).items():
+        found.problems.append(f"{name} is set, which is nothing we read; did you mean {meant}?")
     tier = _fill_tier(values, found)
     if url := urls.get(URL):
         _fill_from_url(values, found, url)
     _fill_pool(values, found, tier, tiers.function_runtime(environment))
     if URL not in values and tier not in tiers.MAY_EMBED and not any(_is_about_url(line) for line in found.problems):
         found.problems.append(f"DATABASE_URL is not set, and {tier} has no database of its own; set it")
-    for name, meant in near_misses(found.variables, found.where).items():
-        found.problems.append(f"{name} is set, which is nothing we read; did you mean {meant}?")
 
 
 def contradictions(values: Mapping[str, Any], found: Found, urls: Urls) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onetrip import errors as e
+from onetrip._core.secrets import redact
 from onetrip.errors import DatabaseError, Phase, Retry
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -94,7 +95,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the exception, what SQLAlchemy wrapped in it, and what the driver raised below, outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    # asyncio's own CancelledError may hang below a TimeoutError; it is no Exception and says nothing.
+    while isinstance(current, Exception) and id(current) not in seen:
         seen.add(id(current))
         yield current
         current = getattr(current, "orig", None) or current.__cause__
@@ -170,7 +172,7 @@ def _is_lost(found: Facts) -> bool:
 
 def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:
     """Build the error: one sentence with the server's own words; ``where`` names host, port and database."""
-    words = _plain(found.text) or type(found.driver_error).__name__
+    words = redact(_plain(found.text)) or type(found.driver_error).__name__
     what = {
         Phase.CONNECT: f"could not connect to {where}: {words}",
         Phase.COMMIT: f"COMMIT failed: {words}",

@@ -3,6 +3,7 @@
 The registry is process-wide on purpose: a log record, a traceback or a library's message knows nothing of our objects.
 """
 
+import json
 import re
 
 MASK = "***"
@@ -14,14 +15,14 @@ _WORDS = frozenset({"postgres", "postgresql", "password"})
 
 # In a PostgreSQL URL a password may hold raw /, ? or quotes: all up to the last @. Elsewhere, up to the first slash.
 _POSTGRES_URL = re.compile(r"(?i)(postgres(?:ql)?(?:\+\w+)?://[^\s/?#:@]*):(?!\*\*\*@)\S*@")
-_ANY_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s/?#:@'\"]*):(?!\*\*\*@)[^\s/?#'\"]*@")
+_ANY_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://[^\s/?#:@'\"]*):(?!\*\*\*@)[^\s/?#'\"]*@")
 _NAMED = re.compile(
     r"""(?ix)
     ( (?:pg|ssl)?password ["']? \s* (?:=|:(?!//)) \s* )       # password=…, 'PGPASSWORD': …
-    ( '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [^\s'"&,;)}\]]+ )
+    ( '(?:[^'\\]|\\.)*'? | "(?:[^"\\]|\\.)*"? | [^\s'"&,;)}\]]+ )
     """
 )
-_HAS_NAME = re.compile(r"(?i)password")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f%]|[\\+]")
 
 _secrets: dict[str, re.Pattern[str]] = {}
 
@@ -39,36 +40,38 @@ def forget(secret: str) -> None:
 
 def redact(text: str) -> str:
     """Mask remembered secrets, however they are escaped, and whatever stands where a password stands."""
+    escaped = _ESCAPE.search(text)
     # Copied: another thread may remember a new one while this one looks.
     for secret, pattern in tuple(_secrets.items()):
-        if secret in text:
+        if escaped:
+            text = pattern.sub(MASK, text)  # first: "%" in clear is also the beginning of "%25"
+        elif secret in text:
             text = text.replace(secret, MASK)
-        if "%" in text or "\\" in text:
-            text = pattern.sub(MASK, text)
     if "://" in text:
         text = _ANY_URL.sub(rf"\1:{MASK}@", _POSTGRES_URL.sub(rf"\1:{MASK}@", text))
-    if _HAS_NAME.search(text):
+    if "password" in text.lower():
         text = _NAMED.sub(_mask_value, text)
     return text
 
 
 def _mask_value(match: re.Match[str]) -> str:
-    quoted = match[2][0] if match[2][0] in "'\"" else ""
-    return f"{match[1]}{quoted}{MASK}{quoted}"
+    quote = match[2][0] if match[2][0] in "'\"" else ""
+    return f"{match[1]}{quote}{MASK}{quote if len(match[2]) > 1 and match[2].endswith(quote) else ''}"
 
 
 def _forms(character: str) -> str:
-    """Return a pattern for one character: raw, percent-encoded (``%%`` too, as ConfigParser wants), or backslashed."""
-    encoded = "".join(f"%{{1,2}}{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-    forms = [re.escape(character), f"(?i:{encoded})"]
+    """Return a pattern for one character in every spelling that URLs, ConfigParser, repr, JSON and bytes give it."""
+    forms = {re.escape(character)}
+    octets = character.encode("utf-8", "surrogatepass")
+    forms.add("".join(f"%{{1,2}}(?i:{octet:02X})" for octet in octets))  # %% is how ConfigParser wants it
     if character == " ":
-        forms.append(r"\+")
-    if character == "%":
-        forms.append("%%")
-    if character in "\\'\"/":
-        forms.append(r"\\" + re.escape(character))
-    code = ord(character)
-    if code > 0x7E or code < 0x20:
-        forms.append(re.escape(repr(character)[1:-1]))
-        forms.extend(rf"\\{kind}{code:0{width}x}" for kind, width in (("x", 2), ("u", 4), ("U", 8)) if code < 16**width)
-    return f"(?:{'|'.join(sorted(set(forms), key=len, reverse=True))})"
+        forms.add(r"\+")
+    elif character == "%":
+        forms.add("%%")
+    elif character in "\\'\"/":
+        forms.add(r"\\" + re.escape(character))
+    elif not " " < character < "\x7f":
+        forms.add("".join(rf"\\x{octet:02x}" for octet in octets))
+        forms |= {re.escape(repr(character)[1:-1]), re.escape(ascii(character)[1:-1])}
+        forms.add(f"(?i:{re.escape(json.dumps(character)[1:-1])})")
+    return f"(?:{'|'.join(sorted(forms, key=len, reverse=True))})"

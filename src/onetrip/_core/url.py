@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple, Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from onetrip.errors import ConfigurationError
 
 _DRIVERS = ("psycopg", "psycopg2", "asyncpg")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._\-]*)://")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _IN_QUERY = ("host", "port", "user", "password", "dbname")
 _SECRET_PARAMS = frozenset({"sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
@@ -66,6 +66,10 @@ class DatabaseUrl:
         found = (self.password, *(self.params.get(name) for name in sorted(_SECRET_PARAMS)))
         return tuple(value for value in found if value)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copied and pickled as text: a mapping proxy knows neither.
+        return parse_url, (self.render(f"postgresql+{self.driver}" if self.driver else "postgresql"),)
+
     def __str__(self) -> str:
         return self.redacted()
 
@@ -97,7 +101,7 @@ def parse_url(text: str, *, name: str = "DATABASE_URL") -> DatabaseUrl:
     return DatabaseUrl(
         user=overridden.get("user") or _decode(user, name) or None,
         password=overridden.get("password", _decode(password, name) if colon else None),
-        hosts=hosts,
+        hosts=() if hosts == (Host(""),) else hosts,
         database=overridden.get("dbname") or _decode(path[1:], name) or None,
         params=MappingProxyType(params),
         driver=driver,
@@ -133,11 +137,11 @@ def _split_rest(rest: str) -> tuple[str, str, str]:
 
 
 def _decode(text: str, name: str) -> str:
-    try:
-        decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        # "from None": the exception object holds the bytes, and those may be the password.
-        raise _wrong(name, "has percent-escapes that are not UTF-8", _ENCODE) from None
+    raw = unquote_to_bytes(text)
+    decoded = raw.decode("utf-8", "replace")
+    # Compared, not caught: a UnicodeDecodeError holds the bytes, and those may be the password.
+    if decoded.encode("utf-8") != raw:
+        raise _wrong(name, "has percent-escapes that are not UTF-8", _ENCODE)
     if "\0" in decoded:
         raise _wrong(name, "contains %00", "PostgreSQL has no NUL character in names or passwords")
     return decoded

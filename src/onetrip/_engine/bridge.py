@@ -35,6 +35,30 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+_leftovers: set[asyncio.Task[None]] = set()
+
+
+async def take_or_discard(work: Coroutine[Any, Any, T], discard: Callable[[T], Coroutine[Any, Any, None]]) -> T:
+    """Return what ``work`` makes; if nobody is there any more to take it, let it come and discard it.
+
+    A cancelled connect would otherwise leave an open connection that belongs to no one.
+    """
+    task = asyncio.ensure_future(work)
+
+    async def wait_and_discard() -> None:
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            await discard(task.result())
+
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        leftover = asyncio.ensure_future(wait_and_discard())
+        _leftovers.add(leftover)  # asyncio itself keeps only weak references to its tasks
+        leftover.add_done_callback(_leftovers.discard)
+        raise
+
+
 def wait_for(awaitable: Awaitable[T]) -> T:
     """Await from SQLAlchemy's synchronous inside; raises ``MissingGreenlet`` where no event loop runs around it."""
     return await_only(awaitable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Engine, create_engine, event
@@ -11,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from onetrip._core import classify
 from onetrip._core.endpoint import Endpoint, Kind, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
+from onetrip._core.secrets import remember
 from onetrip._engine import bridge
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
 from onetrip._engine.tls import ca_bundle, ssl_argument
-from onetrip.errors import ConfigurationError, DatabaseError, Phase
+from onetrip.errors import ConfigurationError, Phase
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 APPLICATION_NAME = "onetrip"
 
 
-def open_sync(url: str | None, settings: Settings | None) -> Runtime:
+def open_sync(url: str | None, settings: Settings | None) -> tuple[Runtime, Engine]:
     """Make a runtime over a blocking engine; nothing is connected yet."""
-    return _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
+    runtime = _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
+    return runtime, runtime.engine
 
 
 def open_async(url: str | None, settings: Settings | None) -> tuple[Runtime, AsyncEngine]:
-    """Make a runtime over an asyncio engine, and the face it shows; nothing is connected yet."""
+    """Make a runtime over an asyncio engine; nothing is connected yet."""
     runtime = _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
     return runtime, AsyncEngine(runtime.engine)
 
@@ -129,15 +132,24 @@ def _connect_listener(engine: Engine, settings: Settings, where: str) -> None:
         try:
             if settings.password is not None:
                 arguments["password"] = _fresh(settings.password)
+            if dialect.is_async:
+                return bridge.wait_for(_connect_whole(dialect, args, arguments))
             return dialect.connect(*args, **arguments)
-        except DatabaseError:
-            raise
         except (dialect.loaded_dbapi.Error, OSError) as error:
             found = classify.facts(error)
             kind = classify.classify(found, Phase.CONNECT)
             raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
 
 
+async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
+    async def discard(connection: Any) -> None:
+        await bridge.in_greenlet(dialect.do_terminate, connection)
+
+    return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
+
+
 def _fresh(password: Any) -> str:
     given = password()
-    return str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    secret = str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    remember(secret)
+    return secret

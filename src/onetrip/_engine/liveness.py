@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -58,7 +59,7 @@ class Liveness:
         idle = now - record.info["onetrip.used"]
         if now > record.info["onetrip.expires"]:
             raise Retired("lifetime")
-        if idle > self._settings.pool_idle:
+        if idle > self._settings.pool_idle and self._above_floor():
             raise Retired("idle")
         if idle > TRUSTED and not self._answers(connection):
             raise Retired("dead")
@@ -81,6 +82,11 @@ class Liveness:
     def close(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         """Count the connection that is gone."""
         self._ledger.discarded(record.info.pop("onetrip.reason", "closed"))
+
+    def _above_floor(self) -> bool:
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedin() + pool.checkedout() > self._settings.pool_min
 
     def _answers(self, connection: DBAPIConnection) -> bool:
         try:

@@ -8,7 +8,6 @@ https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
@@ -71,10 +70,13 @@ def annotation(session_class: type, dependency: Callable[..., Any]) -> Any:
 def _in_thread(manager: AbstractContextManager[Any]) -> Callable[..., Awaitable[bool | None]]:
     """Leave a blocking context manager off the event loop.
 
-    The thread is not one of anyio's: those may all be waiting for the very connection that is given back here.
+    The thread does not count against those that run route functions: they may all be waiting for the very connection
+    that is given back here (https://github.com/fastapi/fastapi/issues/3205).
     """
+    from anyio import CapacityLimiter
+    from anyio.to_thread import run_sync
 
     async def leave(*error: Any) -> bool | None:
-        return await bridge.finish(asyncio.to_thread(manager.__exit__, *error))
+        return await bridge.finish(run_sync(manager.__exit__, *error, limiter=CapacityLimiter(1)))
 
     return leave

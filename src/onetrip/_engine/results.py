@@ -64,7 +64,7 @@ def _is_scalar(statement: Any) -> bool:
     """Say whether a row is one thing: SQLModel's ``select(one)``, or a single entity in SQLAlchemy's own."""
     if isinstance(statement, SelectOfScalar):
         return True
-    described = getattr(statement, "column_descriptions", None) or ()
+    described: list[Any] = getattr(statement, "column_descriptions", None) or []
     return len(described) == 1 and getattr(inspect(described[0]["expr"], raiseerr=False), "is_mapper", False)
 
 

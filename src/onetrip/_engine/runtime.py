@@ -72,18 +72,19 @@ class Runtime:
             isolation=isolation,
             read_only=read_only,
             statement_timeout=self._statement_timeout(statement_timeout),
-            idle_timeout=None if self._timeouts_at_startup else self.settings.idle_in_transaction_timeout,
+            idle_timeout=None if self._timeouts_at_startup else self.settings.idle_in_transaction_timeout or None,
             role=role,
             local=local,
         )
 
     def _statement_timeout(self, wanted: float | None) -> float | None:
         """Return the limit to set, in seconds: the caller's, the deadline's, or the default a pooler kept from us."""
+        default = self.settings.statement_timeout or None  # 0 is without limit
+        limit = default if wanted is None else wanted
         left = budget.remaining()
-        default = self.settings.statement_timeout
         if left is not None:
-            return min(left, default if wanted is None else wanted)
-        return default if wanted is None and not self._timeouts_at_startup else wanted
+            return left if limit is None else min(left, limit)
+        return limit if wanted is not None or not self._timeouts_at_startup else None
 
     def bind(self, wanted: Preamble) -> Engine:
         """Return the engine whose transactions have this isolation and access mode; all share one pool."""

@@ -1,0 +1,39 @@
+"""PostgreSQL for development and tests, from a wheel: nothing to install, nothing to clean up.
+
+``onetrip local start | stop | status | url | psql`` is the same from a shell.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from onetrip.local._platform import refuse_on_platform
+from onetrip.local._say import say
+from onetrip.local._server import LocalServer, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["LocalServer", "Status", "ensure_url"]
+
+_servers: dict[Path, LocalServer] = {}
+_mutex = threading.Lock()
+
+
+def ensure_url() -> str:
+    """Return the URL of this project's server, started if need be; it ends after the last process that asked for it.
+
+    Raise ConfigurationError where a deployment platform's markers are present or the wheel is missing, and
+    LocalServerFailed if the server does not come up.
+    """
+    refuse_on_platform()
+    with _mutex:
+        server = LocalServer()
+        known = server.folder in _servers
+        server = _servers.setdefault(server.folder, server)
+        started = server.start()
+        if started or not known:
+            did = "started" if started else "sharing"
+            say(f"no DATABASE_URL: {did} {server.status()}")
+        return server.url()
