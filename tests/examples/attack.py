@@ -279,8 +279,8 @@ class Attack:
         """Write the victim's path in ways that a check and a router might read differently."""
         written = (
             "/api/{me}/../{you}/tasks /api/{me}%2F..%2F{you}/tasks /api//{you}/tasks /api/{you}%00/tasks "
-            "/api/%25/tasks /api/{YOU}/tasks /api/{you}%20/tasks /api/{you};/tasks /api/{me}/tasks/../../{you}/tasks /API/{you}/tasks "
-            "/api/{me},{you}/tasks /api/{me}'%20OR%20'{you}/tasks /api/{you}/tasks/"
+            "/api/%25/tasks /api/{YOU}/tasks /api/{you}%20/tasks /api/{you};/tasks /api/{me}/tasks/../../{you}/tasks "
+            "/API/{you}/tasks /api/{me},{you}/tasks /api/{me}'%20OR%20'{you}/tasks /api/{you}/tasks/"
         )
         path = dice.choice(written.split()).format(me=attacker, you=victim, YOU=victim.upper())
         answer = await self._send(self.real[attacker], "GET", path)
