@@ -17,7 +17,7 @@ def empty(postgres: Postgres, tasks_database: str) -> str:
 def counts(postgres: Postgres, database: str) -> dict[str, int]:
     """Return how many tasks each user has."""
     with postgres.connect(database) as server:
-        return dict(server.execute("SELECT user_id, count(*) FROM tasks GROUP BY 1").fetchall())  # type: ignore[arg-type]
+        return dict(server.execute("SELECT user_id, count(*) FROM tasks GROUP BY 1").fetchall())
 
 
 def indexes(postgres: Postgres, database: str) -> list[str]:
