@@ -1,0 +1,1 @@
+"""The tasks application keeps its promises."""
