@@ -11,26 +11,26 @@ import pytest
 from tests.local.project import Project, make_project, query
 
 
-def test_exit_codes(user_project: Project) -> None:
+def test_exit_codes(new_user_project: Project) -> None:
     """0 is fine, 1 is found wrong, 2 is misused; what fails is one line on stderr."""
-    assert user_project.onetrip("local", "status").returncode == 1
-    no_url = user_project.onetrip("local", "url")
+    assert new_user_project.onetrip("local", "status").returncode == 1
+    no_url = new_user_project.onetrip("local", "url")
     assert (no_url.returncode, no_url.stdout) == (1, "")
     assert no_url.stderr.startswith("onetrip: no server is running in ")
     assert no_url.stderr.endswith("→ onetrip local start [local-server]\n")
     assert no_url.stderr.count("\n") == 1
-    assert user_project.onetrip("local", "stop").returncode == 0
-    assert user_project.onetrip("local", "start").returncode == 0
-    assert user_project.onetrip("local", "status").returncode == 0
+    assert new_user_project.onetrip("local", "stop").returncode == 0
+    assert new_user_project.onetrip("local", "start").returncode == 0
+    assert new_user_project.onetrip("local", "status").returncode == 0
     for misuse in (["local", "bogus"], ["bogus"], ["local", "status", "--bogus"], ["local", "stop", "extra"]):
-        assert user_project.onetrip(*misuse).returncode == 2, misuse
+        assert new_user_project.onetrip(*misuse).returncode == 2, misuse
 
 
-def test_looking_creates_nothing(user_project: Project) -> None:
+def test_looking_creates_nothing(new_user_project: Project) -> None:
     """`status`, `url` and `stop` leave a project without a server as it is."""
     for command in ("status", "url", "stop"):
-        user_project.onetrip("local", command)
-    assert list(user_project.folder.iterdir()) == []
+        new_user_project.onetrip("local", command)
+    assert list(new_user_project.folder.iterdir()) == []
 
 
 def test_url_hides_the_password_unless_asked(served: Project) -> None:
@@ -47,14 +47,14 @@ def test_url_hides_the_password_unless_asked(served: Project) -> None:
     assert query(served.superuser_url, "SELECT current_user::text") == "postgres"
 
 
-def test_status_for_machines(user_project: Project) -> None:
+def test_status_for_machines(new_user_project: Project) -> None:
     """`status --json` has the same fields with and without a server."""
-    before = user_project.status()
-    user_project.onetrip("local", "start")
-    after = user_project.status()
+    before = new_user_project.status()
+    new_user_project.onetrip("local", "start")
+    after = new_user_project.status()
     assert list(before) == list(after)
     assert (before["running"], after["running"], after["pinned"], after["version"]) == (False, True, True, "18")
-    assert after["pid"] == user_project.postmaster()
+    assert after["pid"] == new_user_project.postmaster()
     assert after["size"] > 20_000_000
 
 

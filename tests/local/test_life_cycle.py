@@ -44,12 +44,10 @@ def test_a_killed_user_does_not_keep_the_server(user_project: Project) -> None:
     """A user that dies by SIGKILL, without a chance to say goodbye, counts as gone."""
     process, _ = user_project.user()
     process.kill()
-    until(
-        lambda: user_project.postmaster() is None, timeout=15, message="the server ends after its user was killed"
-    )
+    until(lambda: user_project.postmaster() is None, timeout=15, message="the server ends after its user was killed")
 
 
-def test_simultaneous_first_users_get_one_server(user_project: Project) -> None:
+def test_simultaneous_first_users_get_one_server(new_user_project: Project) -> None:
     """Four processes that start at once on an empty folder end up on one server, and all of them can use it."""
     code = (
         "import multiprocessing\nfrom onetrip.local import LocalServer, ensure_url\n"
@@ -57,7 +55,7 @@ def test_simultaneous_first_users_get_one_server(user_project: Project) -> None:
         "with multiprocessing.get_context('fork').Pool(4) as pool:\n"
         "    print(len(set(pool.map(use, range(4), chunksize=1))))"
     )
-    done = user_project.python(code)
+    done = new_user_project.python(code)
     assert done.stdout == "1\n", done.stderr
 
 
@@ -119,14 +117,14 @@ def test_psql_starts_the_server_and_takes_it_along(user_project: Project) -> Non
     until(lambda: user_project.postmaster() is None, timeout=15, message="the server ends with psql")
 
 
-def test_starting_is_quick(project: Project) -> None:
+def test_starting_is_quick(new_project: Project) -> None:
     """The first start takes less than 3 s, a later one less than 1 s; both are printed."""
     took = []
     for _ in range(2):
         since = time.monotonic()
-        assert project.onetrip("local", "start").returncode == 0
+        assert new_project.onetrip("local", "start").returncode == 0
         took.append(time.monotonic() - since)
-        project.onetrip("local", "stop")
+        new_project.onetrip("local", "stop")
     print(f"first start {took[0]:.2f} s, later {took[1]:.2f} s, command line included")
     assert took[0] < 3 * 3, took
     assert took[1] < 1 * 3, took

@@ -70,19 +70,20 @@ def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(project: P
         other.communicate()
 
 
-def test_an_interrupted_first_start_leaves_nothing_in_the_way(user_project: Project) -> None:
+def test_an_interrupted_first_start_leaves_nothing_in_the_way(new_user_project: Project) -> None:
     """A first start killed in the middle of initdb is cleared away by the next one."""
+    project = new_user_project
     starting = subprocess.Popen(
-        [user_project.interpreter, "-c", "from onetrip.local import LocalServer; LocalServer().start()"],
-        cwd=user_project.folder, env=user_project.environment, stderr=subprocess.DEVNULL, **user_project.run_as,
+        [project.interpreter, "-c", "from onetrip.local import LocalServer; LocalServer().start()"],
+        cwd=project.folder, env=project.environment, stderr=subprocess.DEVNULL, **project.run_as,
     )  # fmt: skip
-    home = user_project.data_folder
+    home = project.data_folder
     until(lambda: any(home.glob("data-new-*/PG_VERSION")), timeout=15, message="initdb has begun")
     starting.kill()
     starting.wait()
     half = next(home.glob("data-new-*"))
-    assert f"removed {half.name}" in start(user_project)
-    assert query(user_project.url, "SELECT 1") == 1
+    assert f"removed {half.name}" in start(project)
+    assert query(project.url, "SELECT 1") == 1
     assert not half.exists()
 
 

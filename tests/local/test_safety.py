@@ -101,12 +101,12 @@ def test_the_application_is_no_superuser(served: Project) -> None:
     query(served.url, "CREATE EXTENSION pg_trgm")
 
 
-def test_nothing_outside_the_folder_changes(project: Project) -> None:
+def test_nothing_outside_the_folder_changes(new_project: Project) -> None:
     """Neither accounts nor permissions of any folder on the way, for root neither."""
-    before = outside(project)
-    project.onetrip("local", "start")
-    project.onetrip("local", "stop")
-    assert outside(project) == before
+    before = outside(new_project)
+    new_project.onetrip("local", "start")
+    new_project.onetrip("local", "stop")
+    assert outside(new_project) == before
 
 
 def test_root_lends_the_server_to_nobody(root_project: Project) -> None:
@@ -149,15 +149,15 @@ def test_root_is_refused_a_folder_that_nobody_cannot_enter(root_project: Project
     assert mode(closed) == 0o700
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(user_project: Project) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(new_user_project: Project) -> None:
     """A home directory named by mistake is neither closed to others nor filled."""
-    (user_project.folder / "diary").write_text("dear diary")
-    before = mode(user_project.folder)
-    refused = user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(user_project.folder))
+    (new_user_project.folder / "diary").write_text("dear diary")
+    before = mode(new_user_project.folder)
+    refused = new_user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(new_user_project.folder))
     assert refused.returncode == 2
     assert "not empty" in refused.stderr
-    assert mode(user_project.folder) == before
-    assert [entry.name for entry in user_project.folder.iterdir()] == ["diary"]
+    assert mode(new_user_project.folder) == before
+    assert [entry.name for entry in new_user_project.folder.iterdir()] == ["diary"]
 
 
 @pytest.mark.parametrize("marker", MARKERS)
