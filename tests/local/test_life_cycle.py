@@ -47,6 +47,17 @@ def test_a_killed_user_does_not_keep_the_server(user_project: Project) -> None:
     until(lambda: user_project.postmaster() is None, timeout=15, message="the server ends after its user was killed")
 
 
+def test_tests_have_a_database_of_their_own(user_project: Project) -> None:
+    """The test tier does not meet what somebody develops with; its database is made once."""
+    code = (
+        "from onetrip import Settings\n"
+        "tiers = ('development', 'test', 'test')\n"
+        "print(*(Settings(tier=tier).resolve_url().database for tier in tiers))"
+    )
+    done = user_project.python(code)
+    assert done.stdout == "app test test\n", done.stderr
+
+
 def test_simultaneous_first_users_get_one_server(new_user_project: Project) -> None:
     """Four processes that start at once on an empty folder end up on one server, and all of them can use it."""
     code = (

@@ -19,7 +19,9 @@ def create_app(db: AsyncDatabase | None = None, auth: AuthSettings | None = None
     """Put the application together; what is not given comes from the environment."""
     db = db or AsyncDatabase()
     # FastAPI itself, with /docs from this machine instead of from a CDN.
-    app = FastAPIOffline(title="Tasks", summary="ADR-010's application on onetrip", version="1.0.0", lifespan=lifespan(db))
+    app = FastAPIOffline(
+        title="Tasks", summary="ADR-010's application on onetrip", version="1.0.0", lifespan=lifespan(db)
+    )
     app.state.db = db
     app.state.tokens = Tokens(auth or AuthSettings(), db.settings.tier)
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
