@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import subprocess
@@ -57,7 +56,7 @@ def test_nobody_logs_in_without_the_password(served: Project) -> None:
 
 def test_every_rule_asks_for_scram(served: Project) -> None:
     """The server itself lists no rule but SCRAM, and stores SCRAM verifiers."""
-    superuser = served.url("--superuser")
+    superuser = served.superuser_url
     assert query(superuser, "SELECT array_agg(DISTINCT auth_method) FROM pg_hba_file_rules") == ["scram-sha-256"]
     stored = query(superuser, "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid WHERE rolcanlogin")
     assert stored is True
@@ -74,12 +73,12 @@ def test_an_edit_that_lets_everybody_in_does_not_survive_a_start(user_project: P
     (user_project.data_folder / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
     user_project.onetrip("local", "start")
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(host="127.0.0.1", port=user_project.status()["port"], user="postgres", dbname="app")
+        psycopg.connect(host="127.0.0.1", port=user_project.keys["port"], user="postgres", dbname="app")
 
 
 def test_the_server_listens_on_loopback_alone(served: Project) -> None:
     """No other address of the machine answers."""
-    assert query(served.url(), "SHOW listen_addresses") == "127.0.0.1"
+    assert query(served.url, "SHOW listen_addresses") == "127.0.0.1"
 
 
 def test_permissions_keep_others_out(served: Project) -> None:
@@ -98,16 +97,16 @@ def test_the_application_is_no_superuser(served: Project) -> None:
     rights = (
         "SELECT (rolsuper, rolbypassrls, rolcreatedb, rolcreaterole)::text FROM pg_roles WHERE rolname = current_user"
     )
-    assert query(served.url(), rights) == "(f,f,t,t)"
-    query(served.url(), "CREATE EXTENSION pg_trgm")
+    assert query(served.url, rights) == "(f,f,t,t)"
+    query(served.url, "CREATE EXTENSION pg_trgm")
 
 
-def test_nothing_outside_the_folder_changes(project: Project) -> None:
+def test_nothing_outside_the_folder_changes(new_project: Project) -> None:
     """Neither accounts nor permissions of any folder on the way, for root neither."""
-    before = outside(project)
-    project.onetrip("local", "start")
-    project.onetrip("local", "stop")
-    assert outside(project) == before
+    before = outside(new_project)
+    new_project.onetrip("local", "start")
+    new_project.onetrip("local", "stop")
+    assert outside(new_project) == before
 
 
 def test_root_lends_the_server_to_nobody(root_project: Project) -> None:
@@ -137,7 +136,7 @@ def test_root_copies_programs_that_nobody_cannot_reach(root_project: Project) ->
     programs = Path(f"/proc/{root_project.postmaster()}/exe").resolve()
     assert programs.is_relative_to("/var/lib/onetrip")
     assert mode(hidden) == 0o700
-    assert query(root_project.url(), "SELECT 1") == 1
+    assert query(root_project.url, "SELECT 1") == 1
 
 
 def test_root_is_refused_a_folder_that_nobody_cannot_enter(root_project: Project) -> None:
@@ -150,15 +149,15 @@ def test_root_is_refused_a_folder_that_nobody_cannot_enter(root_project: Project
     assert mode(closed) == 0o700
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(user_project: Project) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(new_user_project: Project) -> None:
     """A home directory named by mistake is neither closed to others nor filled."""
-    (user_project.folder / "diary").write_text("dear diary")
-    before = mode(user_project.folder)
-    refused = user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(user_project.folder))
+    (new_user_project.folder / "diary").write_text("dear diary")
+    before = mode(new_user_project.folder)
+    refused = new_user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(new_user_project.folder))
     assert refused.returncode == 2
     assert "not empty" in refused.stderr
-    assert mode(user_project.folder) == before
-    assert [entry.name for entry in user_project.folder.iterdir()] == ["diary"]
+    assert mode(new_user_project.folder) == before
+    assert [entry.name for entry in new_user_project.folder.iterdir()] == ["diary"]
 
 
 @pytest.mark.parametrize("marker", MARKERS)
@@ -198,8 +197,6 @@ def test_no_password_is_seen(served: Project) -> None:
     psql.communicate(timeout=10)
     assert psql.returncode == 0
     said += "".join(path.read_text() for path in served.data_folder.glob("server.log*"))
-    keys = json.loads((served.data_folder / "server.json").read_text())
-    assert keys["password"] in served.url()
-    for secret in (keys["password"], keys["superuser_password"]):
+    for secret in (served.keys["password"], served.keys["superuser_password"]):
         assert len(secret) >= 32
         assert secret not in said

@@ -18,6 +18,7 @@ PAGE = Path(__file__).parent / "page" / "index.html"
 def create_app(db: AsyncDatabase | None = None, auth: AuthSettings | None = None) -> FastAPI:
     """Put the application together; what is not given comes from the environment."""
     db = db or AsyncDatabase()
+    # FastAPI itself, with /docs from this machine instead of from a CDN.
     app = FastAPIOffline(
         title="Tasks", summary="ADR-010's application on onetrip", version="1.0.0", lifespan=lifespan(db)
     )
