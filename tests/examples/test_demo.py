@@ -3,10 +3,12 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,10 +97,18 @@ def test_the_printed_curl_line_answers_with_tasks(database_url: str) -> None:
         assert demo.ended() == 0
 
 
-def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Make a folder for a server; pytest's own are closed to the account that root's server runs under."""
+    made = Path(tempfile.mkdtemp(prefix="onetrip-demo-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_ctrl_c_leaves_nothing_running(folder: Path) -> None:
     """Without DATABASE_URL the embedded server comes with the demo, and goes with it."""
-    folder = Path("/tmp/onetrip-demo-test") / tmp_path.name  # root's server account cannot enter pytest's own folders
-    with running(ONETRIP_LOCAL_DIR=str(folder)) as demo:
+    with running(ONETRIP_LOCAL_DIR=str(folder / "server")) as demo:
         demo.serving()
         server = int(re.findall(r"process (\d+)", demo.said)[0])
         os.kill(server, 0)
