@@ -265,13 +265,13 @@ class Database:
 
     @contextmanager
     def _session(self, wanted: Preamble) -> Iterator[Session]:
-        from onetrip._engine.session import is_open, new_session
+        from onetrip._engine.session import end, new_session
 
         session = new_session(self._runtime, wanted)
+        succeeded = False
         with self._runtime.translating():
             try:
                 yield session
-                if is_open(session):
-                    session.commit()
+                succeeded = True
             finally:
-                session.close()
+                end(session, succeeded)
