@@ -50,12 +50,17 @@ class Liveness:
         """Give a new connection its date of expiry."""
         now = time.monotonic()
         lifetime = self._settings.pool_lifetime * (1 - JITTER * random.random())
-        record.info.update({"onetrip.used": now, "onetrip.expires": now + lifetime})
+        record.info.update({"onetrip.new": True, "onetrip.used": now, "onetrip.expires": now + lifetime})
         self._ledger.count("opened")
 
     def checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
         """Retire a connection that is too old, rested too long, or is dead."""
         now = time.monotonic()
+        if not record.info.pop("onetrip.new", False):
+            self._judge(connection, record, now)
+        record.info["onetrip.out"] = now
+
+    def _judge(self, connection: DBAPIConnection, record: ConnectionPoolEntry, now: float) -> None:
         idle = now - record.info["onetrip.used"]
         if now > record.info["onetrip.expires"]:
             raise Retired("lifetime")
@@ -63,7 +68,6 @@ class Liveness:
             raise Retired("idle")
         if idle > TRUSTED and not self._answers(connection):
             raise Retired("dead")
-        record.info["onetrip.out"] = now
 
     def checkin(self, _connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
         """Note how long the connection was out."""
