@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-bench ## measure the tasks application; results go to 
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what these commands made, the demo's data included
+	@$(BIN)/onetrip local stop >/dev/null 2>&1 || true
 	rm -rf $(VENV) .venv.lock .onetrip .onetrip-bench bench/results/quick dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

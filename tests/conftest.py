@@ -27,6 +27,7 @@ for name in list(os.environ):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our two options."""
     parser.addoption("--all", action="store_true", help="also run tests marked slow")
+    parser.addoption("--pictures", metavar="FOLDER", help="keep screenshots of the pages under test")
     parser.addoption("--enforce-budgets", action="store_true", help="fail when a folder of tests is over its budget")
 
 

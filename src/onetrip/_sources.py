@@ -91,8 +91,11 @@ class Variables(PydanticBaseSettingsSource):
         return text or None
 
 
-def embedded_url() -> str:
-    """Start the embedded server, or find it running, and return its URL; refuse where its disk would not last."""
+def embedded_url(tier: str) -> str:
+    """Start the embedded server, or find it running, and return its URL; refuse where its disk would not last.
+
+    Tests get a database of their own: they must not meet, or wipe, what somebody develops with.
+    """
     write = "set DATABASE_URL to postgresql://user:password@host/database"
     if platform := tiers.deployment_platform(os.environ):
         raise ConfigurationError(
@@ -105,7 +108,7 @@ def embedded_url() -> str:
     if entry is None:
         raise ConfigurationError(missing, hint=hint)
     try:
-        start: Callable[[], str] = entry.load()
-        return start()
+        start: Callable[..., str] = entry.load()
+        return start("test") if tier == "test" else start()
     except ImportError as error:
         raise ConfigurationError(missing, hint=hint) from error

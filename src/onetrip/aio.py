@@ -272,13 +272,13 @@ class AsyncDatabase:
 
     @asynccontextmanager
     async def _session(self, wanted: Preamble) -> AsyncIterator[AsyncSession]:
-        from onetrip._engine.session import is_open, new_async_session
+        from onetrip._engine.session import end, new_async_session
 
         session = new_async_session(self._runtime, wanted)
+        succeeded = False
         with self._runtime.translating():
             try:
                 yield session
-                if is_open(session.sync_session):
-                    await bridge.finish(session.commit())
+                succeeded = True
             finally:
-                await bridge.finish(session.close())
+                await bridge.finish(bridge.in_greenlet(end, session.sync_session, succeeded))

@@ -36,12 +36,12 @@ class Database:
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._runtime = open_sync(url, settings)
+        self._runtime, self._engine = open_sync(url, settings)
 
     @property
     def engine(self) -> Engine:
         """Return SQLAlchemy's engine, for what this class does not do."""
-        return self._runtime.engine
+        return self._engine
 
     @property
     def settings(self) -> Settings:
@@ -265,13 +265,13 @@ class Database:
 
     @contextmanager
     def _session(self, wanted: Preamble) -> Iterator[Session]:
-        from onetrip._engine.session import is_open, new_session
+        from onetrip._engine.session import end, new_session
 
         session = new_session(self._runtime, wanted)
+        succeeded = False
         with self._runtime.translating():
             try:
                 yield session
-                if is_open(session):
-                    session.commit()
+                succeeded = True
             finally:
-                session.close()
+                end(session, succeeded)

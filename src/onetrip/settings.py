@@ -240,7 +240,7 @@ class Settings(BaseSettings):
         or without the ``local`` extra.
         """
         if self._url is None:
-            url = parse_url(embedded_url(), name="the embedded server's URL")
+            url = parse_url(embedded_url(self.tier), name="the embedded server's URL")
             for secret in url.secrets():
                 remember(secret)
             self._url = url

@@ -7,8 +7,14 @@ import pytest
 
 from tests.harness.postgres import Postgres
 
-from .attack import USERS, Attack
+from .attack import USERS
+from .attack_direct import DirectAttacks
+from .attack_http import HttpAttacks
 from .conftest import serving
+
+
+class Attack(HttpAttacks, DirectAttacks):
+    """Everything at once."""
 
 
 async def campaign(url: str, database: str, postgres: Postgres, driver: str, count: int) -> Attack:

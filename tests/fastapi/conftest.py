@@ -33,6 +33,12 @@ def db(request: pytest.FixtureRequest, url: str) -> AsyncDatabase | Database:
     return kind(settings=Settings(database_url=url, tier="test", driver=driver, pool_max=3))
 
 
+@pytest.fixture(params=["psycopg", "asyncpg"])
+def async_db(request: pytest.FixtureRequest, url: str) -> AsyncDatabase:
+    """Open a database for coroutine routes, which alone can be cancelled: a thread always finishes."""
+    return AsyncDatabase(settings=Settings(database_url=url, tier="test", driver=request.param, pool_max=3))
+
+
 @pytest.fixture
 def rows(url: str) -> Callable[[], list[str]]:
     """Read what is really stored, past the library."""

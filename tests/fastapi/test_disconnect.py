@@ -67,15 +67,13 @@ async def by_anyio(app: FastAPI, path: str, after: float, acknowledged: list[str
 
 @pytest.mark.parametrize("cancel", [by_asyncio, by_anyio])
 async def test_cancelled_at_any_moment_a_write_is_whole(
-    db: AsyncDatabase | Database, rows: Callable[[], list[str]], cancel: Callable[..., Any]
+    async_db: AsyncDatabase, rows: Callable[[], list[str]], cancel: Callable[..., Any]
 ) -> None:
     """Sixty requests cancelled at random: both rows or none, every acknowledged pair there, the pool whole."""
-    if isinstance(db, Database):
-        pytest.skip("a thread cannot be cancelled: `def` routes always finish")
     seed = random.randrange(10**6)
     print(f"seed={seed}")
     dice = random.Random(seed)
-    app = two_rows(db)
+    app = two_rows(async_db)
     acknowledged: list[str] = []
     async with app.router.lifespan_context(app):
         moments = [dice.uniform(0, 0.08) for _ in range(60)]
@@ -83,7 +81,7 @@ async def test_cancelled_at_any_moment_a_write_is_whole(
             await asyncio.gather(
                 *(cancel(app, f"/pairs/{start + i}.", moments[start + i], acknowledged) for i in range(3))
             )
-        await until_async(lambda: db.stats().in_use == 0)
+        await until_async(lambda: async_db.stats().in_use == 0)
         stored = rows()
     pairs = {name[:-1] for name in stored}
     assert sorted(stored) == sorted(pair + half for pair in pairs for half in "ab")

@@ -7,7 +7,7 @@ import pytest
 
 BUDGETS = {  # seconds on two cores, without tests marked slow
     "cli": 45,
-    "contract": 120,
+    "contract": 90,
     "core": 20,
     "examples": 75,
     "failures": 60,

@@ -213,7 +213,9 @@ class Postgres(ServerProcess):
         name = name or f"test_{secrets.token_hex(6)}"
         parts = {"name": sql.Identifier(name), "template": sql.Identifier(template), "owner": sql.Identifier(owner)}
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}").format(**parts))
+            # file_copy: half the time of the default, which logs every page for a crash that a test server has not.
+            statement = "CREATE DATABASE {name} TEMPLATE {template} OWNER {owner} STRATEGY file_copy"
+            connection.execute(sql.SQL(statement).format(**parts))
         return name
 
     def drop_database(self, name: str) -> None:

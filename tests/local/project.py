@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,20 @@ class Project:
         """Where the server of this project keeps everything."""
         return Path(self.status()["folder"])
 
-    def url(self, *options: str) -> str:
-        """Return the URL with its password."""
-        return self.onetrip("local", "url", "--reveal", *options).stdout.strip()
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Return port and passwords, as they are on disk."""
+        return json.loads((self.data_folder / "server.json").read_text())
+
+    @property
+    def url(self) -> str:
+        """Return the application's URL with its password."""
+        return f"postgresql://onetrip:{self.keys['password']}@127.0.0.1:{self.keys['port']}/app"
+
+    @property
+    def superuser_url(self) -> str:
+        """Return the superuser's URL with its password."""
+        return f"postgresql://postgres:{self.keys['superuser_password']}@127.0.0.1:{self.keys['port']}/app"
 
     def postmaster(self) -> int | None:
         """Return the postmaster's process id, from the file and without our own code."""
@@ -88,8 +100,9 @@ class Project:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe:
                     pipe.close()
-        self.onetrip("local", "stop")
         data = self.data_folder
+        if self.postmaster():
+            self.onetrip("local", "stop")
         assert {"onetrip", ".onetrip"} & {data.name, data.parent.name}, data
         shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(self.base)
@@ -121,3 +134,21 @@ def make_project(account: str, name: str = "project") -> Project:
         os.chown(path, run_as.get("user", -1), run_as.get("group", -1))
     environment = {"PATH": os.environ["PATH"], "HOME": str(base), "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
     return Project(base, folder, python, run_as, environment | its_own)
+
+
+@cache
+def _initialised(account: str) -> Project:
+    """Return a project whose server has run once, to be copied: initdb is most of what a first start takes."""
+    made = make_project(account)
+    atexit.register(made.clean)
+    for command in ("start", "stop"):
+        done = made.onetrip("local", command)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def initialised_project(account: str) -> Project:
+    """Return a project that has a database already, and no server."""
+    made = make_project(account)
+    subprocess.run(["cp", "-a", _initialised(account).data_folder, made.data_folder], check=True)
+    return made

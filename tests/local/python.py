@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 import onetrip
 
-NEEDED = ("typer",)
+NEEDED = ("typer", "psycopg", "psycopg-binary")
 
 
 def normal_user() -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import psycopg
 import psycopg2
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 from onetrip.errors import LocalServerFailed
 from onetrip.local import LocalServer

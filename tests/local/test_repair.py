@@ -20,8 +20,8 @@ def kept(project: Project) -> str:
     """Start a server, commit something, return the URL."""
     started = project.onetrip("local", "start")
     assert started.returncode == 0, started.stderr
-    query(project.url(), "CREATE TABLE kept AS SELECT 42 AS answer")
-    return project.url()
+    query(project.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    return project.url
 
 
 def crash(project: Project) -> None:
@@ -70,8 +70,9 @@ def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(project: P
         other.communicate()
 
 
-def test_an_interrupted_first_start_leaves_nothing_in_the_way(project: Project) -> None:
+def test_an_interrupted_first_start_leaves_nothing_in_the_way(new_user_project: Project) -> None:
     """A first start killed in the middle of initdb is cleared away by the next one."""
+    project = new_user_project
     starting = subprocess.Popen(
         [project.interpreter, "-c", "from onetrip.local import LocalServer; LocalServer().start()"],
         cwd=project.folder, env=project.environment, stderr=subprocess.DEVNULL, **project.run_as,
@@ -82,22 +83,22 @@ def test_an_interrupted_first_start_leaves_nothing_in_the_way(project: Project) 
     starting.wait()
     half = next(home.glob("data-new-*"))
     assert f"removed {half.name}" in start(project)
-    assert query(project.url(), "SELECT 1") == 1
+    assert query(project.url, "SELECT 1") == 1
     assert not half.exists()
 
 
-def test_a_database_that_is_not_whole_is_moved_aside_not_deleted(project: Project) -> None:
+def test_a_database_that_is_not_whole_is_moved_aside_not_deleted(user_project: Project) -> None:
     """A data folder without its control file is kept under another name, and a new database is made."""
-    kept(project)
-    project.onetrip("local", "stop")
-    home = project.data_folder
+    kept(user_project)
+    user_project.onetrip("local", "stop")
+    home = user_project.data_folder
     (home / "data" / "global" / "pg_control").unlink()
-    assert "data-broken-" in start(project)
-    assert query(project.url(), "SELECT count(*) FROM pg_tables WHERE tablename = 'kept'") == 0
+    assert "data-broken-" in start(user_project)
+    assert query(user_project.url, "SELECT count(*) FROM pg_tables WHERE tablename = 'kept'") == 0
     assert [broken.joinpath("PG_VERSION").read_text() for broken in home.glob("data-broken-*")] == ["18\n"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", None])
+@pytest.mark.parametrize("damage", ["{", None])
 def test_lost_passwords_are_made_anew(user_project: Project, damage: str | None) -> None:
     """A password file that is gone or unreadable, even after a crash, costs the password and not the data."""
     url = kept(user_project)
@@ -105,23 +106,23 @@ def test_lost_passwords_are_made_anew(user_project: Project, damage: str | None)
     keys = user_project.data_folder / "server.json"
     keys.unlink() if damage is None else keys.write_text(damage)
     assert "new passwords" in start(user_project)
-    assert query(user_project.url(), "SELECT answer FROM kept") == 42
-    assert user_project.url() != url
+    assert query(user_project.url, "SELECT answer FROM kept") == 42
+    assert user_project.url != url
 
 
-def test_a_taken_port_is_left_to_its_owner(project: Project) -> None:
+def test_a_taken_port_is_left_to_its_owner(user_project: Project) -> None:
     """If another program listens on our port by now, the server moves, keeps the new port and says so."""
-    kept(project)
-    port = project.status()["port"]
-    project.onetrip("local", "stop")
+    kept(user_project)
+    port = user_project.keys["port"]
+    user_project.onetrip("local", "stop")
     with socket.create_server(("127.0.0.1", port)):
-        assert f"port {port} is taken" in start(project)
-        moved = project.status()["port"]
+        assert f"port {port} is taken" in start(user_project)
+        moved = user_project.keys["port"]
         assert moved != port
-        assert query(project.url(), "SELECT answer FROM kept") == 42
-        project.onetrip("local", "stop")
-    start(project)
-    assert project.status()["port"] == moved
+        assert query(user_project.url, "SELECT answer FROM kept") == 42
+        user_project.onetrip("local", "stop")
+    start(user_project)
+    assert user_project.keys["port"] == moved
 
 
 def test_a_server_without_its_guard_can_be_used_and_stopped(user_project: Project) -> None:

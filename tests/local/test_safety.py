@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import subprocess
@@ -47,23 +46,21 @@ def outside(project: Project) -> dict[str, object]:
     return found
 
 
-def test_nobody_logs_in_without_the_password(project: Project) -> None:
+def test_nobody_logs_in_without_the_password(served: Project) -> None:
     """TCP and the Unix socket refuse a wrong and a missing password, of the superuser and of the application's role."""
-    project.onetrip("local", "start")
-    status = project.status()
+    status = served.status()
     for host, role, password in product(("127.0.0.1", status["socket"]), ("postgres", "onetrip"), ("", "wrong")):
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(host=host, port=status["port"], user=role, password=password, dbname="app")
 
 
-def test_every_rule_asks_for_scram(project: Project) -> None:
+def test_every_rule_asks_for_scram(served: Project) -> None:
     """The server itself lists no rule but SCRAM, and stores SCRAM verifiers."""
-    project.onetrip("local", "start")
-    superuser = project.url("--superuser")
+    superuser = served.superuser_url
     assert query(superuser, "SELECT array_agg(DISTINCT auth_method) FROM pg_hba_file_rules") == ["scram-sha-256"]
     stored = query(superuser, "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid WHERE rolcanlogin")
     assert stored is True
-    texts = [path.read_text() for path in project.data_folder.rglob("pg_hba.conf")]
+    texts = [path.read_text() for path in served.data_folder.rglob("pg_hba.conf")]
     assert len(texts) == 2
     rules = [line for text in texts for line in text.splitlines() if line.strip() and not line.startswith("#")]
     assert not [rule for rule in rules if "trust" in rule]
@@ -76,43 +73,40 @@ def test_an_edit_that_lets_everybody_in_does_not_survive_a_start(user_project: P
     (user_project.data_folder / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
     user_project.onetrip("local", "start")
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(host="127.0.0.1", port=user_project.status()["port"], user="postgres", dbname="app")
+        psycopg.connect(host="127.0.0.1", port=user_project.keys["port"], user="postgres", dbname="app")
 
 
-def test_the_server_listens_on_loopback_alone(project: Project) -> None:
+def test_the_server_listens_on_loopback_alone(served: Project) -> None:
     """No other address of the machine answers."""
-    project.onetrip("local", "start")
-    assert query(project.url(), "SHOW listen_addresses") == "127.0.0.1"
+    assert query(served.url, "SHOW listen_addresses") == "127.0.0.1"
 
 
-def test_permissions_keep_others_out(project: Project) -> None:
+def test_permissions_keep_others_out(served: Project) -> None:
     """Database, socket folder and passwords are for their owner alone; git ignores the folder."""
-    project.onetrip("local", "start")
-    home = project.data_folder
-    assert mode(home) == (0o700 if project.run_as or os.geteuid() else 0o710)
+    home = served.data_folder
+    assert mode(home) == (0o700 if served.run_as or os.geteuid() else 0o710)
     assert mode(home / "data") == 0o700
-    assert mode(Path(project.status()["socket"])) == 0o700
+    assert mode(Path(served.status()["socket"])) == 0o700
     for secret in ("server.json", "server.log", "lock", "users", "alive"):
         assert mode(home / secret) == 0o600, secret
     assert (home / ".gitignore").read_text() == "*\n"
 
 
-def test_the_application_is_no_superuser(project: Project) -> None:
+def test_the_application_is_no_superuser(served: Project) -> None:
     """The role of the URL owns its database and may create databases and roles, and row-level security binds it."""
-    project.onetrip("local", "start")
     rights = (
         "SELECT (rolsuper, rolbypassrls, rolcreatedb, rolcreaterole)::text FROM pg_roles WHERE rolname = current_user"
     )
-    assert query(project.url(), rights) == "(f,f,t,t)"
-    query(project.url(), "CREATE EXTENSION pg_trgm")
+    assert query(served.url, rights) == "(f,f,t,t)"
+    query(served.url, "CREATE EXTENSION pg_trgm")
 
 
-def test_nothing_outside_the_folder_changes(project: Project) -> None:
+def test_nothing_outside_the_folder_changes(new_project: Project) -> None:
     """Neither accounts nor permissions of any folder on the way, for root neither."""
-    before = outside(project)
-    project.onetrip("local", "start")
-    project.onetrip("local", "stop")
-    assert outside(project) == before
+    before = outside(new_project)
+    new_project.onetrip("local", "start")
+    new_project.onetrip("local", "stop")
+    assert outside(new_project) == before
 
 
 def test_root_lends_the_server_to_nobody(root_project: Project) -> None:
@@ -142,7 +136,7 @@ def test_root_copies_programs_that_nobody_cannot_reach(root_project: Project) ->
     programs = Path(f"/proc/{root_project.postmaster()}/exe").resolve()
     assert programs.is_relative_to("/var/lib/onetrip")
     assert mode(hidden) == 0o700
-    assert query(root_project.url(), "SELECT 1") == 1
+    assert query(root_project.url, "SELECT 1") == 1
 
 
 def test_root_is_refused_a_folder_that_nobody_cannot_enter(root_project: Project) -> None:
@@ -155,15 +149,15 @@ def test_root_is_refused_a_folder_that_nobody_cannot_enter(root_project: Project
     assert mode(closed) == 0o700
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(user_project: Project) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(new_user_project: Project) -> None:
     """A home directory named by mistake is neither closed to others nor filled."""
-    (user_project.folder / "diary").write_text("dear diary")
-    before = mode(user_project.folder)
-    refused = user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(user_project.folder))
+    (new_user_project.folder / "diary").write_text("dear diary")
+    before = mode(new_user_project.folder)
+    refused = new_user_project.onetrip("local", "start", ONETRIP_LOCAL_DIR=str(new_user_project.folder))
     assert refused.returncode == 2
     assert "not empty" in refused.stderr
-    assert mode(user_project.folder) == before
-    assert [entry.name for entry in user_project.folder.iterdir()] == ["diary"]
+    assert mode(new_user_project.folder) == before
+    assert [entry.name for entry in new_user_project.folder.iterdir()] == ["diary"]
 
 
 @pytest.mark.parametrize("marker", MARKERS)
@@ -187,24 +181,22 @@ def test_a_missing_wheel_is_named(user_project: Project) -> None:
     assert "Traceback" not in said.stderr
 
 
-def test_no_password_is_seen(project: Project) -> None:
+def test_no_password_is_seen(served: Project) -> None:
     """Neither output, nor logs, nor the arguments of any process hold a password."""
     said = ""
     for command in (["start"], ["status"], ["status", "--json"], ["url"], ["url", "--superuser"]):
-        done = project.onetrip("local", *command)
+        done = served.onetrip("local", *command)
         said += done.stdout + done.stderr
     psql = subprocess.Popen(
-        [project.interpreter, "-c", CLI, "local", "psql"], cwd=project.folder, env=project.environment,
-        stdin=subprocess.PIPE, **project.run_as,
+        [served.interpreter, "-c", CLI, "local", "psql"], cwd=served.folder, env=served.environment,
+        stdin=subprocess.PIPE, **served.run_as,
     )  # fmt: skip
     arguments = Path(f"/proc/{psql.pid}/cmdline")
     until(lambda: "--dbname" in arguments.read_text(), timeout=10, message="psql runs")
     said += "".join(path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     psql.communicate(timeout=10)
     assert psql.returncode == 0
-    said += "".join(path.read_text() for path in project.data_folder.glob("server.log*"))
-    keys = json.loads((project.data_folder / "server.json").read_text())
-    assert keys["password"] in project.url()
-    for secret in (keys["password"], keys["superuser_password"]):
+    said += "".join(path.read_text() for path in served.data_folder.glob("server.log*"))
+    for secret in (served.keys["password"], served.keys["superuser_password"]):
         assert len(secret) >= 32
         assert secret not in said

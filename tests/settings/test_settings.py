@@ -212,7 +212,7 @@ def test_every_field_says_what_it_is_and_its_trap() -> None:
 def test_nothing_is_started_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a URL, making and explaining settings asks for no server; resolve_url() does, once."""
     started = []
-    monkeypatch.setattr("onetrip.settings.embedded_url", lambda: started.append(1) or "postgresql:///d?host=/run/x")
+    monkeypatch.setattr("onetrip.settings.embedded_url", lambda _: started.append(1) or "postgresql:///d?host=/run/x")
     settings = Settings()
     assert settings.explain()[0].value == "embedded, started at the first use"
     assert (settings.url, started) == (None, [])

@@ -60,9 +60,10 @@ def main() -> None:
         demo = DemoSettings()
         settings = Settings()
         listener = listen(demo.port)
+        app = create_app(AsyncDatabase(settings=settings))
         migrate(settings)
         fill(settings, demo)
-        asyncio.run(serve(settings, listener))
+        asyncio.run(serve(app, listener))
     except KeyboardInterrupt:
         say.print("\nstopped")
     except (ConfigurationError, ValidationError) as error:
@@ -73,7 +74,8 @@ def main() -> None:
 
 def listen(port: int) -> socket.socket:
     """Take the port first: who has to wait for a seed should not learn afterwards that it is in use."""
-    listener = socket.socket()
+    # Named as TCP, or asyncio does not set TCP_NODELAY on what it accepts, and each answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
@@ -108,11 +110,9 @@ def fill(settings: Settings, demo: DemoSettings) -> None:
         say.print(f"seeded already ({wanted} asked for): nothing added")
 
 
-async def serve(settings: Settings, listener: socket.socket) -> None:
+async def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve until a signal; print what to try once the server answers."""
-    db = AsyncDatabase(settings=settings)
-    app = create_app(db)
-    user = await db.fetch_one(select(User).order_by(col(User.id)).limit(1))
+    user = await app.state.db.fetch_one(select(User).order_by(col(User.id)).limit(1))
     server = Demo(uvicorn.Config(app, log_level="warning"))
     server.announce = lambda: what_to_try(app, user, listener.getsockname()[1])
     await server.serve(sockets=[listener])
@@ -133,7 +133,7 @@ def leave(error: Exception, code: int) -> NoReturn:
     """Say what is wrong, without a traceback, and leave."""
     if isinstance(error, ValidationError):
         wrong = error.errors(include_url=False, include_input=False)[0]
-        error = ConfigurationError(f"{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
+        error = ConfigurationError(": ".join([*(str(part).upper() for part in wrong["loc"]), wrong["msg"]]))
     say.print(f"demo: {error}", style="red", markup=False)
     sys.exit(code)
 

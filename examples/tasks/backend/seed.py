@@ -23,7 +23,7 @@ from onetrip import Database, Settings
 from onetrip.errors import ConfigurationError
 
 ROWS_A_BLOCK = 5_000
-WORDS: dict[str, list[str]] = json.loads(Path(__file__).with_name("words.json").read_text())
+WORDS: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,9 @@ def _rows(new: list[Person], each: int, extra: int) -> Iterator[str]:
 
 def _sentence(dice: random.Random) -> tuple[str, str, str]:
     """Return title, description, and tags with metadata, none of which needs escaping in COPY's text format."""
-    title = f"{dice.choice(WORDS['verbs'])} {dice.choice(WORDS['things'])}"
-    if dice.random() < 0.4:
+    verbs, things = dice.choice(WORDS["errands"])
+    title = f"{dice.choice(verbs)} {dice.choice(things)}"
+    if dice.random() < 0.3:
         title += f" for {dice.choice(WORDS['first'])}"
     tags = "{" + ",".join(dice.sample(WORDS["tags"], dice.randint(0, 2))) + "}"
     metadata = json.dumps({"estimate": dice.randint(1, 8)} if dice.random() < 0.3 else {})

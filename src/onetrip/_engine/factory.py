@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 APPLICATION_NAME = "onetrip"
 
 
-def open_sync(url: str | None, settings: Settings | None) -> Runtime:
+def open_sync(url: str | None, settings: Settings | None) -> tuple[Runtime, Engine]:
     """Make a runtime over a blocking engine; nothing is connected yet."""
-    return _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
+    runtime = _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
+    return runtime, runtime.engine
 
 
 def open_async(url: str | None, settings: Settings | None) -> tuple[Runtime, AsyncEngine]:
-    """Make a runtime over an asyncio engine, and the face it shows; nothing is connected yet."""
+    """Make a runtime over an asyncio engine; nothing is connected yet."""
     runtime = _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
     return runtime, AsyncEngine(runtime.engine)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -49,20 +50,24 @@ class Liveness:
         """Give a new connection its date of expiry."""
         now = time.monotonic()
         lifetime = self._settings.pool_lifetime * (1 - JITTER * random.random())
-        record.info.update({"onetrip.used": now, "onetrip.expires": now + lifetime})
+        record.info.update({"onetrip.new": True, "onetrip.used": now, "onetrip.expires": now + lifetime})
         self._ledger.count("opened")
 
     def checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
         """Retire a connection that is too old, rested too long, or is dead."""
         now = time.monotonic()
+        if not record.info.pop("onetrip.new", False):
+            self._judge(connection, record, now)
+        record.info["onetrip.out"] = now
+
+    def _judge(self, connection: DBAPIConnection, record: ConnectionPoolEntry, now: float) -> None:
         idle = now - record.info["onetrip.used"]
         if now > record.info["onetrip.expires"]:
             raise Retired("lifetime")
-        if idle > self._settings.pool_idle:
+        if idle > self._settings.pool_idle and self._above_floor():
             raise Retired("idle")
         if idle > TRUSTED and not self._answers(connection):
             raise Retired("dead")
-        record.info["onetrip.out"] = now
 
     def checkin(self, _connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
         """Note how long the connection was out."""
@@ -81,6 +86,11 @@ class Liveness:
     def close(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         """Count the connection that is gone."""
         self._ledger.discarded(record.info.pop("onetrip.reason", "closed"))
+
+    def _above_floor(self) -> bool:
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedin() + pool.checkedout() > self._settings.pool_min
 
     def _answers(self, connection: DBAPIConnection) -> bool:
         try:

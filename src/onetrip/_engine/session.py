@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, event, func, select
+from sqlalchemy import Connection, TextClause, event, text
 from sqlmodel import Session
 
 from onetrip.errors import SessionClosed
@@ -58,9 +59,14 @@ def let_become(session: Session, runtime: Runtime, preamble: Preamble) -> None:
     session.preamble = preamble
 
 
-def is_open(session: Session) -> bool:
-    """Say whether there is still something to commit: the block may have closed its session itself."""
-    return not getattr(session, "ended", False)
+def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on through a greenlet
+    """Commit what succeeded, unless the block closed its session itself, and give the connection back."""
+    assert isinstance(session, TripSession)
+    try:
+        if succeeded and not session.ended:
+            session.commit()
+    finally:
+        session.close()
 
 
 @event.listens_for(TripSession, "after_begin")
@@ -69,11 +75,13 @@ def _send_preamble(session: TripSession, transaction: SessionTransaction, connec
         connection.execute(*_settings_query(session.preamble.settings))
 
 
-def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[Any, dict[str, str]]:
+def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[TextClause, dict[str, str]]:
     """Set everything in one statement, for this transaction only; names and values are bound, so neither can be SQL."""
-    columns: list[Any] = []
-    values: dict[str, str] = {}
-    for index, (name, value) in enumerate(settings):
-        columns.append(func.set_config(bindparam(f"n{index}"), bindparam(f"v{index}"), True))  # noqa: FBT003
-        values |= {f"n{index}": name, f"v{index}": value}
-    return select(*columns), values
+    values = {f"n{index}": name for index, (name, _) in enumerate(settings)}
+    values |= {f"v{index}": value for index, (_, value) in enumerate(settings)}
+    return _set_config(len(settings)), values
+
+
+@cache
+def _set_config(count: int) -> TextClause:
+    return text("SELECT " + ", ".join(f"set_config(:n{index}, :v{index}, true)" for index in range(count)))

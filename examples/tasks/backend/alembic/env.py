@@ -6,6 +6,7 @@ from typing import Any
 from alembic import context
 from alembic.util import CommandError
 from app.models import SQLModel
+from sqlalchemy.exc import DBAPIError
 
 from onetrip import Database, Settings
 from onetrip.errors import OnetripError
@@ -50,3 +51,5 @@ try:
     (write_sql if context.is_offline_mode() else migrate)(settings)
 except OnetripError as error:
     raise CommandError(str(error)) from error
+except DBAPIError as error:  # what the server said, without the page of SQL
+    raise CommandError(str(error.orig)) from error
