@@ -80,14 +80,19 @@ class Traffic:
         return Shot(kind, _http("POST" if kind in {"create", "complete"} else "GET", path, self.tokens[user], body))
 
     def _words(self) -> str:
-        """Return a thing and, half of the time, what to do with it: about 40 or 1 of 1,000 tasks."""
-        thing = self.dice.choice(WORDS["things"]).split()[-1]
-        return self.dice.choice([thing, f"{self.dice.choice(WORDS['verbs'])} {thing}"])
+        """Return a thing and, half of the time, what to do with it: words that a few to a few dozen tasks have."""
+        verb, thing = self._errand()
+        last = thing.split()[-1]
+        return self.dice.choice([last, f"{verb} {last}"])
 
     def _new_task(self) -> bytes:
-        verb, thing = self.dice.choice(WORDS["verbs"]), self.dice.choice(WORDS["things"])
+        verb, thing = self._errand()
         task = {"title": f"{verb} {thing}", "description": self.dice.choice(WORDS["why"]), "tags": ["bench"]}
         return json.dumps(task).encode()
+
+    def _errand(self) -> tuple[str, str]:
+        verbs, things = self.dice.choice(WORDS["errands"])
+        return self.dice.choice(verbs), self.dice.choice(things)
 
 
 def _http(method: str, path: str, token: str, body: bytes) -> bytes:
