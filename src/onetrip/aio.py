@@ -247,7 +247,7 @@ class AsyncDatabase:
         return self._runtime.stats()
 
     def recent_failure(self, within: float) -> DatabaseError | None:
-        """Return why a connection could not be had, if that was less than ``within`` seconds ago; costs no trip."""
+        """Return why no connection could be made, if that was less than ``within`` seconds ago; costs no trip."""
         return self._runtime.recent_failure(within)
 
     def open(self) -> None:

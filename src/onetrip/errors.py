@@ -49,7 +49,6 @@ from typing import ClassVar
 class Phase(StrEnum):
     """Where in the life of a transaction something failed."""
 
-    CONFIGURE = "configure"
     CHECKOUT = "checkout"
     CONNECT = "connect"
     STATEMENT = "statement"

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     one_trip: bool = Field(
         default=True,
         description="Whether the preamble of a transaction rides with its first statement; off puts SQLAlchemy's own "
-        "dialects underneath. Trap: off costs 2 to 7 more round trips a transaction.",
+        "dialects underneath. Trap: this version has SQLAlchemy's own dialects only, whatever stands here.",
     )
 
     _found: Found = PrivateAttr(default_factory=Found)

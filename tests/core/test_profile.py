@@ -9,7 +9,7 @@ import psycopg
 import psycopg2.extensions
 import pytest
 
-from onetrip._core.profile import DRIVERS, ConnectProfile, connect_arguments, connect_profile
+from onetrip._core.profile import DRIVERS, ConnectProfile, connect_profile
 from onetrip._core.url import parse_url
 from onetrip.errors import ConfigurationError
 
@@ -138,7 +138,7 @@ def test_what_the_caller_knows_about_the_pooler_wins() -> None:
 def test_time_out_name_and_options_work_for_every_driver(driver: str) -> None:
     """``connect_timeout``, ``application_name`` and ``options`` mean the same everywhere."""
     url = parse_url("postgresql://u@h/d?connect_timeout=7&application_name=mine&options=-c%20TimeZone%3DUTC")
-    got = connect_arguments(url, driver, ca_bundle=CA, application_name="ours")
+    got = connect_profile(url, driver, ca_bundle=CA, application_name="ours").arguments
     settings = got["server_settings"] if driver == "asyncpg" else got
     assert got["timeout" if driver == "asyncpg" else "connect_timeout"] == 7
     assert (settings["application_name"], settings["options"]) == ("mine", "-c TimeZone=UTC")
@@ -148,8 +148,8 @@ def test_time_out_name_and_options_work_for_every_driver(driver: str) -> None:
 def test_a_time_out_is_rounded_up_for_libpq(given: float, whole: int) -> None:
     """For libpq a second is the smallest unit, and 0 would wait without end."""
     url = parse_url("postgresql://u@h/d?connect_timeout=99")
-    assert connect_arguments(url, "psycopg2", ca_bundle=CA, connect_timeout=given)["connect_timeout"] == whole
-    assert connect_arguments(url, "asyncpg", ca_bundle=CA, connect_timeout=given)["timeout"] == given
+    assert connect_profile(url, "psycopg2", ca_bundle=CA, connect_timeout=given).arguments["connect_timeout"] == whole
+    assert connect_profile(url, "asyncpg", ca_bundle=CA, connect_timeout=given).arguments["timeout"] == given
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -25,10 +25,6 @@ class Preamble:
     read_only: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
-    def writable(self) -> Preamble:
-        """Return the same preamble for a transaction that may write."""
-        return Preamble(self.isolation, read_only=False, settings=self.settings)
-
 
 def build(
     *,

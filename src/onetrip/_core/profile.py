@@ -108,26 +108,6 @@ def connect_profile(
     return _libpq(url, driver, tls, notes, timeout=timeout, name=name, pooled=pooled)
 
 
-def connect_arguments(
-    url: DatabaseUrl,
-    driver: str,
-    *,
-    ca_bundle: str,
-    connect_timeout: float | None = None,
-    application_name: str | None = None,
-    pooled: bool | None = None,
-) -> dict[str, Any]:
-    """Return ``connect_profile(…).arguments`` alone."""
-    return connect_profile(
-        url,
-        driver,
-        ca_bundle=ca_bundle,
-        connect_timeout=connect_timeout,
-        application_name=application_name,
-        pooled=pooled,
-    ).arguments
-
-
 def _refuse_unknown(params: Mapping[str, str]) -> None:
     for name in params:
         if name not in _LIBPQ and name not in _FOREIGN:

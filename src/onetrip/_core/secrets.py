@@ -33,11 +33,6 @@ def remember(secret: str | None) -> None:
         _secrets[secret] = re.compile("".join(_forms(character) for character in secret))
 
 
-def forget(secret: str) -> None:
-    """Stop masking a value, for tests and for rotated credentials."""
-    _secrets.pop(secret, None)
-
-
 def redact(text: str) -> str:
     """Mask remembered secrets, however they are escaped, and whatever stands where a password stands."""
     escaped = _ESCAPE.search(text)

@@ -15,7 +15,7 @@ from onetrip._core import backoff, classify, preamble
 from onetrip._core.preamble import Preamble
 from onetrip._engine import budget
 from onetrip._engine.pool import Ledger, TripPool
-from onetrip.errors import DatabaseError, Phase
+from onetrip.errors import ConnectFailed, DatabaseError, Phase
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -116,12 +116,12 @@ class Runtime:
         return classify.explain(found, classify.classify(found, phase), phase, self.where)
 
     def _noted(self, error: DatabaseError) -> DatabaseError:
-        if error.phase in {Phase.CONNECT, Phase.CHECKOUT}:
+        if isinstance(error, ConnectFailed):
             self._last_failure = (time.monotonic(), error)
         return error
 
     def recent_failure(self, within: float) -> DatabaseError | None:
-        """Return why the last attempt to get a connection failed, if that was less than ``within`` seconds ago."""
+        """Return why the last attempt to connect failed, if that was less than ``within`` seconds ago."""
         if self._last_failure is None or time.monotonic() - self._last_failure[0] > within:
             return None
         return self._last_failure[1]
