@@ -22,17 +22,20 @@ TIMES = 12
 OURS = ("Query Text: SELECT set_config", "Query Text: SELECT 1\n")
 
 
-def plans(url: str, user: str, cursor: str, words: str, task: int) -> dict[str, str]:
+def plans(url: str, user: str, cursor: str, words: list[str], task: int) -> dict[str, str]:
     """Return EXPLAIN (ANALYZE, BUFFERS) of each operation for a user; ``url`` is a superuser's; nothing is kept."""
 
     def create(session: Session) -> None:
         session.add(new_task(user, TaskNew(title="Write the report", description="before the weekend")))
         session.flush()
 
+    def search(q: str) -> Callable[[Session], object]:
+        return lambda session: session.exec(tasks_page(user, TaskQuery(q=q))).all()
+
     steps: dict[str, Callable[[Session], object]] = {
         "first page": lambda session: session.exec(tasks_page(user, TaskQuery())).all(),
         "deep page": lambda session: session.exec(tasks_page(user, TaskQuery(cursor=cursor))).all(),
-        f"search for “{words}”": lambda session: session.exec(tasks_page(user, TaskQuery(q=words))).all(),
+        **{f"search for “{q}”": search(q) for q in words},
         "create": create,
         "complete": lambda session: session.scalar(change_task(user, task, {"completed": True})),
     }

@@ -132,7 +132,7 @@ class Measurement:
     def _plans(self, name: str, traffic: Traffic) -> dict[str, str]:
         user = traffic.with_open[len(traffic.with_open) // 2]
         return explain.plans(
-            self._url(name), user, traffic.cursors[user], "quarterly report", traffic.open_tasks[user][0]
+            self._url(name), user, traffic.cursors[user], ["quarterly report", "report"], traffic.open_tasks[user][0]
         )
 
     def _alone(self, groups: dict[str, tuple[Application, Traffic]]) -> dict[str, Any]:
