@@ -25,13 +25,12 @@ lint: $(STAMP) ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure; results go to bench/results
-	@test -f bench/__main__.py || { echo "bench: nothing to measure yet"; exit 1; }
+bench: $(VENV)/.installed-bench ## measure the tasks application; results go to bench/results
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what these commands made, the demo's data included
 	@$(BIN)/onetrip local stop >/dev/null 2>&1 || true
-	rm -rf $(VENV) .venv.lock .onetrip dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv.lock .onetrip .onetrip-bench bench/results/quick dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Naming a Python, on the command line or in the environment, asks again whether .venv is made of it.
@@ -39,5 +38,9 @@ $(STAMP): pyproject.toml $(if $(filter-out file,$(origin PYTHON)),FORCE)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "onetrip needs Python 3.11 or later and $(PYTHON) is none: name another, make PYTHON=python3.12 …"; exit 1; }
 	@"$(PYTHON)" tools/install.py $(VENV)
+
+$(VENV)/.installed-bench: $(STAMP)
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --group bench
+	@touch $@
 
 FORCE:
