@@ -123,7 +123,7 @@ def test_masking_twice_is_masking_once(text: str) -> None:
 
 
 def test_credentials_that_rotate_do_not_pile_up() -> None:
-    """The newest are masked; those long gone are forgotten, so that a log record costs what it cost on the first day."""
+    """The newest are masked, those long gone forgotten: a log record costs what it cost on the first day."""
     for number in range(secrets.KEPT + 1):
         secrets.remember(f"rotated-{number:04}")
     assert secrets.redact(f"rotated-0000 rotated-0001 rotated-{secrets.KEPT:04}") == "rotated-0000 *** ***"
