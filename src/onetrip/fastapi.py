@@ -7,6 +7,8 @@
 
     @app.post("/tasks")
     async def create(task: Task, session: WriteSession) -> Task: ...
+
+``def`` routes take a ``Database``; ``db.write_session`` and ``db.read_session`` are then the annotations whose type fits.
 """
 
 from __future__ import annotations
