@@ -83,6 +83,11 @@ class OnetripError(Exception):
     def __str__(self) -> str:
         return f"{self.what} [{self.code}]" + (f"\n  → {self.hint}" if self.hint else "")
 
+    @property
+    def line(self) -> str:
+        """Return the whole of it in one line, for a command's last words."""
+        return self.what + (f" → {self.hint}" if self.hint else "") + f" [{self.code}]"
+
 
 class ConfigurationError(OnetripError):
     """Say which setting, URL or call is wrong and what to write instead; nothing was sent."""

@@ -7,6 +7,9 @@
 
     @app.post("/tasks")
     async def create(task: Task, session: WriteSession) -> Task: ...
+
+``def`` routes take a ``Database``, and ``db.write_session`` and ``db.read_session`` as annotations. The response is
+built before the COMMIT and sent after it: what the database makes up, such as an id, needs ``await session.flush()``.
 """
 
 from __future__ import annotations

@@ -120,3 +120,10 @@ def test_words_are_masked_only_where_a_password_stands(word: str) -> None:
 def test_masking_twice_is_masking_once(text: str) -> None:
     """Text that passes through two handlers stays readable."""
     assert redact(redact(text)) == redact(text)
+
+
+def test_credentials_that_rotate_do_not_pile_up() -> None:
+    """The newest are masked, those long gone forgotten: a log record costs what it cost on the first day."""
+    for number in range(secrets.KEPT + 1):
+        secrets.remember(f"rotated-{number:04}")
+    assert secrets.redact(f"rotated-0000 rotated-0001 rotated-{secrets.KEPT:04}") == "rotated-0000 *** ***"

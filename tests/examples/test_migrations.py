@@ -96,6 +96,16 @@ def test_plain_alembic_works_from_its_folder(database_url: str, postgres: Postgr
         assert tables(postgres, database) == expected
 
 
+@pytest.mark.usefixtures("migrated")
+def test_the_applications_driver_does_not_matter(
+    postgres: Postgres, database: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application on asyncpg, ADR-010's driver, migrates all the same."""
+    monkeypatch.setenv("DATABASE_DRIVER", "asyncpg")
+    command.upgrade(alembic_config(database_url), "head")
+    assert "tasks" in tables(postgres, database)
+
+
 def test_a_wrong_password_is_one_line_without_the_password(postgres: Postgres) -> None:
     """No traceback, no secret, and an exit code that stops a deployment."""
     environment = {"DATABASE_URL": postgres.url(password="hunter%2"), "APP_ENV": "test", "PATH": "/usr/bin:/bin"}

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 BUDGETS = {  # seconds on two cores, without tests marked slow
-    "cli": 45,
+    "cli": 30,
     "contract": 90,
     "core": 20,
     "examples": 75,
@@ -14,7 +14,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "fastapi": 45,
     "harness_selftest": 20,
     "settings": 20,
-    "local": 60,
+    "local": 75,
     "typing": 5,
     ".": 30,
 }

@@ -134,7 +134,7 @@ def leave(error: Exception, code: int) -> NoReturn:
     if isinstance(error, ValidationError):
         wrong = error.errors(include_url=False, include_input=False)[0]
         error = ConfigurationError(": ".join([*(str(part).upper() for part in wrong["loc"]), wrong["msg"]]))
-    say.print(f"demo: {error}", style="red", markup=False)
+    say.print(f"demo: {error.line if isinstance(error, OnetripError) else error}", style="red", markup=False)
     sys.exit(code)
 
 

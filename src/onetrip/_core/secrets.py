@@ -7,6 +7,8 @@ import json
 import re
 
 MASK = "***"
+KEPT = 64
+"""How many secrets are remembered: of credentials that rotate, the oldest are no secrets any more."""
 SHORTEST = 6
 """A shorter secret is masked only where its place gives it away (``:pw@``, ``password=``): elsewhere it is a word."""
 
@@ -31,6 +33,8 @@ def remember(secret: str | None) -> None:
     """Mask this value from now on in everything that passes ``redact``; short or everyday words are left out."""
     if secret and len(secret) >= SHORTEST and secret.lower() not in _WORDS and secret not in _secrets:
         _secrets[secret] = re.compile("".join(_forms(character) for character in secret))
+        for oldest in list(_secrets)[:-KEPT]:
+            _secrets.pop(oldest, None)
 
 
 def redact(text: str) -> str:

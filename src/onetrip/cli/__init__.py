@@ -24,7 +24,6 @@ def main() -> NoReturn:
     try:
         app(prog_name="onetrip")
     except OnetripError as error:
-        hint = f" → {error.hint}" if error.hint else ""
-        print(f"onetrip: {error.what}{hint} [{error.code}]", file=sys.stderr)
+        print(f"onetrip: {error.line}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     sys.exit(0)

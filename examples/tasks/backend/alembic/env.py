@@ -26,7 +26,9 @@ def ours(_item: Any, name: str | None, kind: str, *_: Any) -> bool:
 def migrate(settings: Settings) -> None:
     """Run the migrations in one transaction, with all the time they need."""
     # The URL never passes through the .ini file: its parser trips over a % and prints the password with the error.
-    direct = Settings(database_url=settings.migration_url.render(), tier=settings.tier, statement_timeout=0)
+    url = settings.migration_url.render()
+    # One blocking driver, whatever the application uses: migrations must not depend on that.
+    direct = Settings(database_url=url, tier=settings.tier, driver="psycopg", statement_timeout=0)
     with Database(settings=direct) as db, db.engine.connect() as connection:
         context.configure(
             connection=connection,
@@ -50,6 +52,6 @@ try:
     config.attributes["tier"] = settings.tier
     (write_sql if context.is_offline_mode() else migrate)(settings)
 except OnetripError as error:
-    raise CommandError(str(error)) from error
+    raise CommandError(error.line) from error
 except DBAPIError as error:  # what the server said, without the page of SQL
     raise CommandError(str(error.orig)) from error
