@@ -92,12 +92,8 @@ def _served(server: Server) -> Iterator[Server]:
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
     """Name a database of the test's own; whoever is still connected when the test ends is a defect."""
-    name = postgres.create_database()
-    yield name
-    try:
-        until(lambda: not postgres.backends(name), message=lambda: f"left open: {postgres.backends(name)}")
-    finally:
-        postgres.drop_database(name)
+    with postgres.lent_database() as name:
+        yield name
 
 
 @pytest.fixture

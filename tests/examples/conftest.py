@@ -86,12 +86,8 @@ def migrated(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def tasks_database(postgres: Postgres, migrated: str) -> Iterator[str]:
     """Name a migrated database with three users; whoever is still connected when the test ends is a defect."""
-    name = postgres.create_database(f"tasks_{secrets.token_hex(6)}", template=migrated)
-    yield name
-    try:
-        until(lambda: not postgres.backends(name), message=lambda: f"left open: {postgres.backends(name)}")
-    finally:
-        postgres.drop_database(name)
+    with postgres.lent_database(f"tasks_{secrets.token_hex(6)}", template=migrated) as name:
+        yield name
 
 
 @pytest.fixture

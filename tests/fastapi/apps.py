@@ -1,5 +1,7 @@
 """Applications as users write them: coroutine routes for AsyncDatabase, ``def`` routes for Database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response
@@ -17,6 +19,16 @@ COUNT = text("SELECT count(*) FROM item")
 
 class Teapot(Exception):
     """An error that the application does not handle."""
+
+
+@contextmanager
+def remembering(app: FastAPI) -> Iterator[None]:
+    """Keep the error of a background task, which no response can tell of."""
+    try:
+        yield
+    except Exception as error:
+        app.state.late = error
+        raise
 
 
 def app_for(db: AsyncDatabase | Database, style: str) -> FastAPI:
@@ -53,7 +65,8 @@ def _coroutines(db: AsyncDatabase, style: str) -> FastAPI:
     @app.post("/late/{name}")
     async def late(name: str, session: Writing, tasks: BackgroundTasks, own: bool = False) -> dict[str, str]:
         async def work(mine: AsyncSession) -> None:
-            await mine.exec(INSERT, params={"name": name})
+            with remembering(app):
+                await mine.exec(INSERT, params={"name": name})
 
         if own:
             tasks.add_task(db.background, work)
@@ -71,7 +84,7 @@ def _coroutines(db: AsyncDatabase, style: str) -> FastAPI:
     async def reading(session: ReadSession, name: str = "") -> int:
         if name:
             await session.exec(INSERT, params={"name": name})
-        return (await session.exec(COUNT)).one()[0]  # type: ignore[no-any-return]
+        return (await session.exec(COUNT)).one()[0]
 
     @app.get("/sleep/{seconds}")
     async def sleep(seconds: float, session: ReadSession) -> None:
@@ -105,7 +118,8 @@ def _functions(db: Database, style: str) -> FastAPI:
     @app.post("/late/{name}")
     def late(name: str, session: Writing, tasks: BackgroundTasks, own: bool = False) -> dict[str, str]:
         def work(mine: Session) -> None:
-            mine.exec(INSERT, params={"name": name})
+            with remembering(app):
+                mine.exec(INSERT, params={"name": name})
 
         if own:
             tasks.add_task(db.background, work)
@@ -123,7 +137,7 @@ def _functions(db: Database, style: str) -> FastAPI:
     def reading(session: Reading, name: str = "") -> int:
         if name:
             session.exec(INSERT, params={"name": name})
-        return session.exec(COUNT).one()[0]  # type: ignore[no-any-return]
+        return session.exec(COUNT).one()[0]
 
     @app.get("/sleep/{seconds}")
     def sleep(seconds: float, session: Reading) -> None:

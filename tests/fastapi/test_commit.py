@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from onetrip import AsyncDatabase, Database
+from onetrip import AsyncDatabase, Database, errors
 from tests.fastapi.apps import app_for
 from tests.fastapi.conftest import client_of
 
@@ -13,9 +14,15 @@ Rows = Callable[[], list[str]]
 
 
 @pytest.fixture(params=["WriteSession", "write_session", "literal"])
-async def client(request: pytest.FixtureRequest, db: AsyncDatabase | Database) -> AsyncIterator[httpx.AsyncClient]:
-    """Speak to an application that asks for its session in one of the three ways."""
-    async with client_of(app_for(db, request.param)) as client:
+def app(request: pytest.FixtureRequest, db: AsyncDatabase | Database) -> FastAPI:
+    """Build an application that asks for its session in one of the three ways."""
+    return app_for(db, request.param)
+
+
+@pytest.fixture
+async def client(app: FastAPI, db: AsyncDatabase | Database) -> AsyncIterator[httpx.AsyncClient]:
+    """Speak to it."""
+    async with client_of(app) as client:
         yield client
         assert db.stats().in_use == 0, "every connection is back"
 
@@ -72,9 +79,13 @@ async def test_a_background_task_has_a_session_of_its_own(client: httpx.AsyncCli
     assert rows() == ["ann"]
 
 
-async def test_a_background_task_cannot_use_the_requests_session(client: httpx.AsyncClient, rows: Rows) -> None:
+async def test_a_background_task_cannot_use_the_requests_session(
+    app: FastAPI, client: httpx.AsyncClient, rows: Rows
+) -> None:
     """The request's session has ended with the response: the write fails loudly instead of leaking a transaction."""
     await client.post("/late/ann")
+    assert isinstance(app.state.late, errors.SessionClosed)
+    assert "db.background" in str(app.state.late)
     assert rows() == []
 
 

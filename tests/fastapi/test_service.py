@@ -116,14 +116,14 @@ async def test_the_literal_dependency_is_safe_without_the_lifespan(url: str) -> 
             await client.post("/items/ann")
 
 
-async def test_two_databases_are_told_apart(url: str, database_url: str) -> None:
+async def test_two_databases_are_told_apart(url: str) -> None:
     """Each has annotations of its own; the first is the one of ``WriteSession``."""
-    first, second = other(url), other(url.replace("?", "?") + "?application_name=second")
+    first, second = other(url), other(f"{url}?application_name=second")
     app = FastAPI(lifespan=lifespan(first, second))
     name = text("SELECT current_setting('application_name')")
 
     @app.get("/")
-    async def both(one: ReadSession, two: second.read_session) -> list[str]:  # type: ignore[name-defined]
+    async def both(one: ReadSession, two: second.read_session) -> list[str]:
         return [(await session.exec(name)).one()[0] for session in (one, two)]
 
     async with client_of(app) as client:

@@ -218,6 +218,16 @@ class Postgres(ServerProcess):
             connection.execute(sql.SQL(statement).format(**parts))
         return name
 
+    @contextmanager
+    def lent_database(self, name: str | None = None, *, template: str = "template1") -> Iterator[str]:
+        """Lend a new database for the block; whoever is still connected when it ends is a defect."""
+        name = self.create_database(name, template=template)
+        try:
+            yield name
+            until(lambda: not self.backends(name), message=lambda: f"left open: {self.backends(name)}")
+        finally:
+            self.drop_database(name)
+
     def drop_database(self, name: str) -> None:
         """Drop a database and whoever is still connected to it."""
         with self.connect() as connection:
