@@ -6,15 +6,18 @@ from pathlib import PurePosixPath
 import pytest
 
 BUDGETS = {  # seconds on two cores, without tests marked slow
-    "cli": 30,
-    "contract": 90,
+    "cli": 15,
+    "contract": 70,
     "core": 20,
-    "examples": 75,
-    "failures": 60,
-    "fastapi": 45,
-    "harness_selftest": 20,
-    "settings": 20,
+    "doctor": 40,
+    "examples": 65,
+    "failures": 40,
+    "fastapi": 35,
+    "harness_selftest": 25,
     "local": 75,
+    "migrations": 10,
+    "settings": 20,
+    "testing": 30,
     "typing": 5,
     ".": 30,
 }
