@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine.default import DefaultDialect
 
 from onetrip._engine import bridge
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
@@ -22,8 +23,26 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 
-class _Shared:
-    """Take what is true of the connection from the connection, and leave it as its own dialect set it up."""
+class _Shared(DefaultDialect):
+    """Take what is true of the connection from the connection, and leave it as its own dialect set it up.
+
+    A share has its say here rather than in its cursor: what is raised there, SQLAlchemy wraps.
+    """
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.dbapi_connection.announced = True
+
+    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        _take_turn(context)
+        cursor.execute(statement, parameters)
+
+    def do_executemany(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        _take_turn(context)
+        super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
+
+    def do_execute_no_params(self, cursor: Any, statement: Any, context: Any = None) -> None:
+        _take_turn(context)
+        cursor.execute(statement)
 
     def get_driver_connection(self, connection: Any) -> Any:
         return connection.real
@@ -60,6 +79,10 @@ class AwaitingPsycopg2(_Awaiting, PGDialect_psycopg2):
     """psycopg2 over a share, for AsyncDatabase."""
 
     supports_statement_cache = True
+
+
+def _take_turn(context: Any) -> None:
+    context.root_connection.connection.dbapi_connection.take_turn()
 
 
 for _class in (SharedPsycopg, SharedPsycopg2, AwaitingPsycopg, AwaitingPsycopg2):

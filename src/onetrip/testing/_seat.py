@@ -33,6 +33,10 @@ IF names IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || names || ' DEFERRED'; EN
 _inside: ContextVar[tuple[Share, ...]] = ContextVar("onetrip.testing", default=())
 
 
+async def _soft_close(_cursor: Any) -> None:
+    """Do what SQLAlchemy's asyncio extension asks of a cursor whose rows are all here: nothing."""
+
+
 class Seat:
     """Hold the connection of a worker and the open transactions on it, innermost last."""
 
@@ -48,6 +52,8 @@ class Seat:
         """Connect, if that is not done."""
         if self.real is None or self.real.closed:
             self.real = self._connect()
+            cursor = type(self.real.cursor())
+            self.real.cursor_factory = type("SharedCursor", (cursor,), {"_async_soft_close": _soft_close})
 
     def begin(self, share: Share) -> None:
         """Set the share's savepoint, inside those transactions that it is part of."""
@@ -138,6 +144,7 @@ class Share:
         self.settings: tuple[tuple[str, str], ...] = ()
         self.savepoint: str | None = None
         self.lost = False
+        self.announced = False
         self._pause = pause
         # What the dialects set on a connection between transactions.
         self.read_only = False
@@ -177,7 +184,14 @@ class Share:
         self.isolation_level = level
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a cursor inside this share's savepoint, when it is its turn."""
+        """Return a cursor; where nobody announces statements, it is inside this share's savepoint."""
+        self.seat.open()
+        if not self.announced:
+            self.take_turn()
+        return self.seat.real.cursor(*args, **kwargs)
+
+    def take_turn(self) -> None:
+        """Come before each statement: begin, or wait until the transactions inside this one have ended."""
         self._pause(0)
         if self.lost:
             raise UnsafeUse(
@@ -188,7 +202,6 @@ class Share:
             self.seat.begin(self)
         else:
             self.wait(lambda: self.seat.stack[-1] is self, "run a statement")
-        return self.seat.real.cursor(*args, **kwargs)
 
     def commit(self) -> None:
         """Release the savepoint, if there is one."""
