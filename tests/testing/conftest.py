@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,11 +30,12 @@ def consent(server: Postgres) -> str:
     return f"127.0.0.1:{server.port}"
 
 
-@pytest.fixture(scope="module")
-def worker(server: Postgres, consent: str) -> Iterator[Worker]:
+@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+def worker(server: Postgres, consent: str, request: pytest.FixtureRequest) -> Iterator[Worker]:
     """Be a worker of a test run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", server.url())
+        patch.setenv("DATABASE_DRIVER", request.param)
         with Worker(consent, make_schema) as worker:
             yield worker
 
@@ -52,7 +53,6 @@ class Project:
 
     folder: Path
     environment: Mapping[str, str]
-    files: list[str] = field(default_factory=list)
 
     def write(self, **files: str) -> None:
         """Write ``name="…"`` as name.py."""
@@ -97,17 +97,13 @@ def project(tmp_path: Path, server: Postgres, consent: str) -> Iterator[Project]
     assert kit_databases(server) == []
 
 
-@pytest.fixture
-def leftovers(server: Postgres) -> Callable[[], list[str]]:
-    """Return a function that names the databases of sample projects on the server."""
-    return lambda: kit_databases(server)
-
-
-def kit_databases(server: Postgres) -> list[str]:
-    """Name the kit's databases, without those of this run's own worker."""
-    found = server.scalar("SELECT coalesce(array_agg(datname::text), '{}') FROM pg_database WHERE datname LIKE 'onetrip%'")
-    runs = server.scalar(
-        "SELECT coalesce(array_agg(application_name), '{}') FROM pg_stat_activity WHERE application_name LIKE 'onetrip-testing-%'"
+def kit_databases(server: Postgres, *, living: bool = False) -> list[str]:
+    """Name the kit's databases whose run is over, or all of them."""
+    return server.scalar(
+        """
+        SELECT coalesce(array_agg(datname::text ORDER BY datname), '{}') FROM pg_database
+        WHERE datname LIKE 'onetrip%%' AND (%s OR NOT EXISTS (
+            SELECT FROM pg_stat_activity WHERE application_name = 'onetrip-testing-' || split_part(datname, '_', 2)))
+        """,
+        living,
     )
-    own = tuple(f"onetrip_{name.rpartition('-')[2]}_" for name in runs)
-    return [name for name in found if not (own and name.startswith(own))]

@@ -17,9 +17,7 @@ class Item(SQLModel, table=True):
     __tablename__ = "kit_item"
     __table_args__ = (
         UniqueConstraint("name", deferrable=True, initially="IMMEDIATE", name="item_name"),
-        ForeignKeyConstraint(
-            ["owner_id"], ["kit_owner.id"], deferrable=True, initially="DEFERRED", name="item_owner"
-        ),
+        ForeignKeyConstraint(["owner_id"], ["kit_owner.id"], deferrable=True, initially="DEFERRED", name="item_owner"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -6,6 +6,8 @@ In ``conftest.py``::
 
 Fixtures to use: ``db``, ``async_db``, ``onetrip_url``. Fixtures to override: ``onetrip_databases`` (the application's
 own Database objects) and ``onetrip_schema``. Marker: ``committed``. Nothing heavy is imported before a fixture is used.
+
+PYTEST_DONT_REWRITE: a conftest.py that imports ``require_disposable`` as well must not be warned.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Databases:
         settings.resolve_url()
         self._url = settings.migration_url
         self._run = _run_id()
-        self._worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        self._worker = os.environ.get("PYTEST_XDIST_WORKER", secrets.token_hex(2))
         self._template = f"onetrip_{self._run}_template"
         self._made = 0
         url = self._url.with_params(application_name=_APPLICATION + self._run)

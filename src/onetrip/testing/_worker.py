@@ -57,7 +57,7 @@ class Worker:
 
     def __enter__(self) -> Self:
         try:
-            self._databases.ensure_template(self._make_schema)
+            self._databases.ensure_template(self._make)
             self._renew()
         except BaseException:
             self.__exit__(None, None, None)
@@ -69,6 +69,10 @@ class Worker:
     ) -> None:
         self._drop()
         self._databases.close()
+
+    def _make(self, url: str) -> None:
+        with _environment(url):
+            self._make_schema(url)
 
     def _renew(self) -> None:
         self._drop()
