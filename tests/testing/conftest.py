@@ -30,12 +30,18 @@ def consent(server: Postgres) -> str:
     return f"127.0.0.1:{server.port}"
 
 
-@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
-def worker(server: Postgres, consent: str, request: pytest.FixtureRequest) -> Iterator[Worker]:
+@pytest.fixture(scope="module")
+def driver() -> str:
+    """Name the driver that the user's environment asks for."""
+    return "psycopg"
+
+
+@pytest.fixture(scope="module")
+def worker(server: Postgres, consent: str, driver: str) -> Iterator[Worker]:
     """Be a worker of a test run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", server.url())
-        patch.setenv("DATABASE_DRIVER", request.param)
+        patch.setenv("DATABASE_DRIVER", driver)
         with Worker(consent, make_schema) as worker:
             yield worker
 

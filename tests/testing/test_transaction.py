@@ -26,6 +26,13 @@ SETTINGS = text(
 )
 
 
+@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+def driver(request: pytest.FixtureRequest) -> str:
+    """Carry the transaction over either blocking driver."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def db(stage: Stage) -> Iterator[Database]:
     """Open a blocking database."""
