@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from onetrip._core.url import parse_url
 from onetrip.database import Database
 from onetrip.errors import UnsafeUse
 from onetrip.settings import Settings
@@ -26,6 +27,15 @@ _APPLICATION = "onetrip-testing-"
 _OTHERS = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND pid <> pg_backend_pid()")
 _ALIVE = text("SELECT DISTINCT application_name FROM pg_stat_activity WHERE starts_with(application_name, :prefix)")
 _RIGHTS = text("SELECT rolcreatedb OR rolsuper, current_user FROM pg_roles WHERE rolname = current_user")
+
+
+class Url(str):
+    """Be a URL that works as text and keeps its password out of what pytest prints about a failed test."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(str(parse_url(self)))
 
 
 class Databases:
@@ -62,9 +72,9 @@ class Databases:
             )
         return connection
 
-    def url(self, name: str) -> str:
+    def url(self, name: str) -> Url:
         """Return the direct URL of one of our databases, password included."""
-        return replace(self._url, database=name).render()
+        return Url(replace(self._url, database=name).render())
 
     def ensure_template(self, make_schema: Callable[[str], None]) -> None:
         """Make the run's template, unless another worker of this run already has."""
