@@ -31,17 +31,17 @@ def consent(server: Postgres) -> str:
 
 
 @pytest.fixture(scope="module")
-def driver() -> str:
+def blocking_driver() -> str:
     """Name the driver that the user's environment asks for."""
     return "psycopg"
 
 
 @pytest.fixture(scope="module")
-def worker(server: Postgres, consent: str, driver: str) -> Iterator[Worker]:
+def worker(server: Postgres, consent: str, blocking_driver: str) -> Iterator[Worker]:
     """Be a worker of a test run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", server.url())
-        patch.setenv("DATABASE_DRIVER", driver)
+        patch.setenv("DATABASE_DRIVER", blocking_driver)
         with Worker(consent, make_schema) as worker:
             yield worker
 

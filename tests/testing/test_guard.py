@@ -59,7 +59,9 @@ def production(postgres: Postgres) -> Iterator[str]:
         yield name
 
 
-@pytest.mark.parametrize("consent", ["", "yes"], ids=["unsaid", "a yes"])
+@pytest.mark.parametrize(
+    "consent", [pytest.param("", id="unsaid"), pytest.param("yes", id="a yes", marks=pytest.mark.slow)]
+)
 def test_a_run_pointed_at_a_database_with_data_refuses_before_touching_it(
     project: Project, production: str, postgres: Postgres, consent: str
 ) -> None:

@@ -258,6 +258,7 @@ def test_a_failed_test_prints_no_password(project: Project, server: Postgres) ->
     assert server.url().split(":")[2].split("@")[0] not in said
 
 
+@pytest.mark.slow
 def test_the_embedded_server_needs_no_consent() -> None:
     """With no DATABASE_URL at all, tests run, on a server that starts for them."""
     project = initialised_project("root" if os.geteuid() == 0 else "user")

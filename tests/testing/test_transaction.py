@@ -27,7 +27,7 @@ SETTINGS = text(
 
 
 @pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
-def driver(request: pytest.FixtureRequest) -> str:
+def blocking_driver(request: pytest.FixtureRequest) -> str:
     """Carry the transaction over either blocking driver."""
     name: str = request.param
     return name
