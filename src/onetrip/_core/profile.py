@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from onetrip._core.endpoint import describe
+from onetrip._core.endpoint import DEFAULT_PORT, describe
 from onetrip._core.tls import Tls, choose_tls
 from onetrip._core.url import DatabaseUrl
 from onetrip.errors import ConfigurationError
 
 DRIVERS = ("psycopg", "psycopg2", "asyncpg")
-DEFAULT_PORT = 5432
 
 
 def _words(text: str) -> frozenset[str]:

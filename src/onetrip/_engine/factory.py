@@ -10,7 +10,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from onetrip._core import classify
-from onetrip._core.endpoint import Endpoint, Kind, describe
+from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
 from onetrip._core.secrets import remember
 from onetrip._engine import bridge
@@ -59,7 +59,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     Liveness(engine, settings, ledger)
     where = _where(target)
     _connect_listener(engine, settings, where)
-    return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
+    return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.takes_options)
 
 
 def _settings(url: str | None, settings: Settings | None) -> Settings:
@@ -71,7 +71,7 @@ def _settings(url: str | None, settings: Settings | None) -> Settings:
 
 
 def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asynchronous: bool) -> Engine:
-    if endpoint.kind is Kind.DIRECT:
+    if endpoint.takes_options:
         target = _with_timeouts(target, settings)
     profile = connect_profile(
         target,
