@@ -140,7 +140,7 @@ def _xata_moved(url: DatabaseUrl, before: str, after: str) -> DatabaseUrl | None
 
 _XATA = Naming(
     kind=_suffixed,
-    direct=lambda url: _xata_moved(url, "-pooler", "-rw") if _suffixed(url) is Kind.TRANSACTION else url,
+    direct=lambda url: _xata_moved(url, "-pooler", "-rw") or url,
     pooled=lambda url: _xata_moved(url, "-rw", "-pooler"),
 )
 
