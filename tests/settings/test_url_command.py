@@ -1,25 +1,44 @@
 """``onetrip url`` prints the URL that a tool needs, and no password unless it is told to."""
 
-import os
-import shutil
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from onetrip.cli import main
 
 NEON = "postgresql://app:hunter22@ep-x-1{}.eu-west-2.aws.neon.tech/shop?sslmode=require"
 SUPABASE = "postgresql://postgres.ref:hunter22@aws-0-eu-central-1.pooler.supabase.com:6543/postgres"
 OWN = "postgresql://app:hunter22@pgbouncer.example.com:6432/shop"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a shell would."""
-    program = shutil.which("onetrip", path=str(Path(sys.executable).parent))
-    assert program
-    return subprocess.run(
-        [program, "url", *arguments], capture_output=True, text=True, env=os.environ | environment, check=False
-    )
+@dataclass(frozen=True)
+class Done:
+    """What the command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the whole program, as its script does."""
+
+    def run(*arguments: str, **environment: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["onetrip", "url", *arguments])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return Done(int(caught.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -43,7 +62,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ),
     ],
 )
-def test_the_url_that_was_asked_for_is_printed(arguments: list[str], environment: dict[str, str], printed: str) -> None:
+def test_the_url_that_was_asked_for_is_printed(
+    run: Run, arguments: list[str], environment: dict[str, str], printed: str
+) -> None:
     """Redacted with a word on stderr; with --reveal in clear, for a shell to hand on."""
     done = run(*arguments, **environment)
     assert (done.returncode, done.stdout) == (0, printed.replace("hunter22", "***") + "\n")
@@ -62,7 +83,9 @@ def test_the_url_that_was_asked_for_is_printed(arguments: list[str], environment
         ([], {"DATABASE_URL": "mysql://app:hunter22@h/d"}, 2, "DATABASE_URL begins with mysql://"),
     ],
 )
-def test_what_is_not_known_is_said(arguments: list[str], environment: dict[str, str], code: int, said: str) -> None:
+def test_what_is_not_known_is_said(
+    run: Run, arguments: list[str], environment: dict[str, str], code: int, said: str
+) -> None:
     """Exit code 1 where there is no answer, 2 for a misuse; stdout stays empty."""
     done = run(*arguments, "--reveal", **environment)
     assert (done.returncode, done.stdout) == (code, "")
@@ -71,7 +94,7 @@ def test_what_is_not_known_is_said(arguments: list[str], environment: dict[str, 
     assert "Traceback" not in done.stderr
 
 
-def test_the_password_of_a_file_is_revealed_too(tmp_path: Path) -> None:
+def test_the_password_of_a_file_is_revealed_too(run: Run, tmp_path: Path) -> None:
     """A URL without the password would be of no use to psql."""
     file = tmp_path / "password"
     file.write_text("hun ter\n")
