@@ -27,6 +27,7 @@ _log = logging.getLogger("onetrip.migrations")
 
 PLACEHOLDER = "driver://user:pass@localhost/dbname"
 """What ``alembic init`` writes as ``sqlalchemy.url``."""
+OFFLINE = {"dialect_name": "postgresql", "literal_binds": True, "dialect_opts": {"paramstyle": "named"}}
 BETWEEN_TRIES = 0.5
 """Seconds."""
 
@@ -58,12 +59,10 @@ def run(metadata: MetaData, *, owned_by_others: Collection[str] = (), **context_
         if (connection := config.attributes.get("connection")) is not None:
             _migrate(connection=connection, **options)
             return
-        settings = config.attributes.setdefault("settings", None) or Settings()
-        config.attributes["settings"] = settings
+        settings = config.attributes["settings"] = config.attributes.get("settings") or Settings()
         _refuse_url(config)
         if context.is_offline_mode():
-            paramstyle = {"paramstyle": "named"}
-            _migrate(dialect_name="postgresql", literal_binds=True, dialect_opts=paramstyle, **options)
+            _migrate(**OFFLINE | options)
             return
         with _connected(settings) as connection:
             _migrate(connection=connection, **options)
