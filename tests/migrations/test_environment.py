@@ -34,9 +34,10 @@ def test_three_lines_generate_migrate_and_check(
     project: Project, postgres: Postgres, database: str, database_url: str
 ) -> None:
     """Stock files and a URL in the environment: autogenerate's file runs as written, and then nothing is left to do."""
-    for arguments in (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head"), ("check",)):
-        done = project.alembic(*arguments, DATABASE_URL=database_url)
-        assert done.returncode == 0, done.stdout + done.stderr
+    command.revision(project.config(database_url), "first", autogenerate=True)
+    done = project.alembic("upgrade", "head", DATABASE_URL=database_url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    command.check(project.config(database_url))
     assert tables(postgres, database) == {"owner", "alembic_version"}
     assert "import sqlmodel.sql.sqltypes\n" in project.revision()
     assert "import tests.migrations.models\n" in project.revision()
