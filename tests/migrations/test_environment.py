@@ -175,16 +175,25 @@ def test_a_connection_of_the_programs_own_is_used(
     assert tables(postgres, database) == set()
 
 
-def test_a_url_in_the_ini_is_refused(project: Project, postgres: Postgres, database: str, database_url: str) -> None:
-    """It would seem to say what is migrated, and does not; its password is not printed, whatever a ``%`` in it does."""
+def test_another_url_in_the_ini_is_refused(
+    project: Project, postgres: Postgres, database: str, database_url: str
+) -> None:
+    """It would seem to say what is migrated, and does not; its password is not printed, for all the ``%`` in it."""
     ini = project.ini.read_text()
     project.ini.write_text(
         ini.replace("driver://user:pass@localhost/dbname", "postgresql://app:hunter%2@elsewhere/app")
     )
-    with pytest.raises(CommandError, match=r"^sqlalchemy\.url is set") as refused:
+    with pytest.raises(CommandError, match=r"^sqlalchemy\.url names another") as refused:
         command.upgrade(project.config(database_url), "head")
     assert "hunter" not in str(refused.value)
     assert tables(postgres, database) == set()
+
+
+def test_the_same_url_in_the_ini_is_harmless(project: Project, database_url: str) -> None:
+    """A test suite that sets it for whatever env.py there is gets its way where both say the same."""
+    config = project.config(database_url)
+    config.set_main_option("sqlalchemy.url", database_url.replace("postgresql:", "postgresql+psycopg2:"))
+    command.upgrade(config, "head")
 
 
 def test_a_program_keeps_its_own_logging(project: Project, database_url: str) -> None:

@@ -16,12 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from onetrip import Database, Settings
 from onetrip._core import classify
 from onetrip._core.endpoint import Kind, describe
+from onetrip._core.url import DatabaseUrl, parse_url
 from onetrip.errors import ConfigurationError, ConnectFailed, OnetripError, Phase, Retry, StartupRefused
 from onetrip.migrations._autogenerate import importing, leaving_out
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
+
 
 _log = logging.getLogger("onetrip.migrations")
 
@@ -60,10 +62,10 @@ def run(metadata: MetaData, *, owned_by_others: Collection[str] = (), **context_
             _migrate(connection=connection, **options)
             return
         settings = config.attributes["settings"] = config.attributes.get("settings") or Settings()
-        _refuse_url(config)
         if context.is_offline_mode():
             _migrate(**OFFLINE | options)
             return
+        _refuse_another_url(config, settings.migration_url)
         with _connected(settings) as connection:
             _migrate(connection=connection, **options)
 
@@ -80,14 +82,24 @@ def _log_as_configured(config: Config) -> None:
         fileConfig(config.file_config, disable_existing_loggers=False)
 
 
-def _refuse_url(config: Config) -> None:
-    """Refuse a URL that would seem to say which database is migrated; read raw, as a % in it is no interpolation."""
-    url = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="")
-    if url not in {"", PLACEHOLDER}:
-        raise ConfigurationError(
-            "sqlalchemy.url is set for Alembic, but the database to migrate is that of DATABASE_URL",
-            hint='remove it; a program gives Config(attributes={"settings": Settings(database_url=…)})',
-        )
+def _refuse_another_url(config: Config, ours: DatabaseUrl) -> None:
+    """Refuse a URL for Alembic that names another database than the one that would be migrated."""
+    # Read raw: a % in it is no interpolation, and ConfigParser would print the whole of it in its error.
+    written = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="")
+    if written in {"", PLACEHOLDER} or _place(written.replace("%%", "%")) == (ours.hosts, ours.database):
+        return
+    raise ConfigurationError(
+        "sqlalchemy.url names another database for Alembic than DATABASE_URL, which is the one that counts",
+        hint='remove it; a program gives Config(attributes={"settings": Settings(database_url=…)})',
+    )
+
+
+def _place(text: str) -> tuple[object, object] | None:
+    try:
+        url = parse_url(text)
+    except ConfigurationError:
+        return None
+    return url.hosts, url.database
 
 
 @contextmanager
