@@ -107,6 +107,14 @@ def test_a_connection_that_the_server_ended(project: Project, postgres: Postgres
     assert answers == project.chosen(before=[500, 200], after=[200, 200])
 
 
+def test_a_database_that_is_not_there(side: Side) -> None:
+    """Both start without one; a request gets a 500 before, and after a 503 that says when to try again."""
+    with side.serving("postgresql://app:app@127.0.0.1:1/app") as client:
+        answer = client.post("/users", json={"email": "early@example.com"})
+        assert (answer.status_code, "Retry-After" in answer.headers) == ((500, False), (503, True))[side is AFTER]
+        assert client.get("/livez").status_code == (404, 200)[side is AFTER]
+
+
 @pytest.fixture(params=[BEFORE, AFTER], ids=lambda side: side.name)
 def side(request: pytest.FixtureRequest) -> Side:
     """Return one side that needs no tables."""
