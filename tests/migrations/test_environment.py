@@ -12,7 +12,7 @@ from sqlalchemy import text
 from onetrip import Database, Settings
 from tests.harness import binaries
 from tests.harness.pgbouncer import PgBouncer
-from tests.harness.postgres import Postgres
+from tests.harness.postgres import PASSWORDS, Postgres
 from tests.harness.wait import until
 
 from .conftest import Project
@@ -83,13 +83,14 @@ def test_a_pooler_that_nobody_declared_gives_itself_away(
     assert tables(postgres, database) == set()
 
 
+@pytest.mark.parametrize("more", ["", "?options=-c%20statement_timeout%3D5000"])
 def test_a_migration_has_all_the_time_it_needs(
-    project: Project, postgres: Postgres, database: str, database_url: str
+    project: Project, postgres: Postgres, database: str, database_url: str, more: str
 ) -> None:
-    """Neither the application's statement timeout nor the database's own holds for a migration."""
+    """Neither the application's statement timeout, nor the URL's, nor the database's own holds for a migration."""
     postgres.execute(f"ALTER DATABASE {database} SET statement_timeout = '5s'")
     project.write_revision(NO_LIMIT)
-    command.upgrade(project.config(database_url), "head")
+    command.upgrade(project.config(database_url + more), "head")
     assert "made" in tables(postgres, database)
 
 
@@ -127,6 +128,18 @@ def test_any_password_works_and_is_not_printed(
     finally:
         postgres.execute("DROP OWNED BY percent", database=database)
         postgres.execute("DROP ROLE percent")
+
+
+def test_a_password_from_an_event_loop(project: Project, postgres: Postgres, database: str) -> None:
+    """An application on asyncpg with credentials that expire migrates with the same settings."""
+
+    async def password() -> str:
+        return PASSWORDS["app"]
+
+    url = f"postgresql://app@127.0.0.1:{postgres.port}/{database}"
+    settings = Settings(database_url=url, driver="asyncpg", password=password, tier="test")
+    command.upgrade(project.config(settings=settings), "head")
+    assert tables(postgres, database) == {"alembic_version"}
 
 
 def test_what_the_server_says_is_one_line(project: Project, database_url: str) -> None:

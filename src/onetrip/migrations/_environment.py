@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from logging.config import fileConfig
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, MetaData
 
+    from onetrip.settings import Password
+
 
 _log = logging.getLogger("onetrip.migrations")
 
@@ -34,12 +39,18 @@ BETWEEN_TRIES = 0.5
 """Seconds."""
 
 
-def run(metadata: MetaData, *, owned_by_others: Collection[str] = (), **context_options: Any) -> None:
+def run(
+    metadata: MetaData,
+    *,
+    owned_by_others: Collection[str] = (),
+    settings: Settings | None = None,
+    **context_options: Any,
+) -> None:
     """Run what the ``alembic`` command asks for; call it from ``env.py``, as its last line.
 
-    The database is the application's: ``Settings()``, or ``config.attributes["settings"]`` if a program put it there,
-    on the endpoint past any transaction pooler, without a statement timeout, over psycopg whatever the application
-    uses. A server that is starting or waking is waited for, ``DATABASE_CONNECT_TIMEOUT`` seconds. A program that has a
+    The database is the application's: ``settings``, by default ``Settings()``, or ``config.attributes["settings"]`` if
+    the calling program put it there; on the endpoint past any transaction pooler, without a statement timeout, over
+    psycopg whatever the application uses. A server that is starting or waking is waited for, ``DATABASE_CONNECT_TIMEOUT`` seconds. A program that has a
     connection already gives it as ``config.attributes["connection"]``. Migrations find the settings in force in
     ``context.config.attributes["settings"]``.
 
@@ -61,7 +72,7 @@ def run(metadata: MetaData, *, owned_by_others: Collection[str] = (), **context_
         if (connection := config.attributes.get("connection")) is not None:
             _migrate(connection=connection, **options)
             return
-        settings = config.attributes["settings"] = config.attributes.get("settings") or Settings()
+        settings = config.attributes["settings"] = config.attributes.get("settings") or settings or Settings()
         if context.is_offline_mode():
             _migrate(**OFFLINE | options)
             return
@@ -104,11 +115,10 @@ def _place(text: str) -> tuple[object, object] | None:
 
 @contextmanager
 def _connected(settings: Settings) -> Iterator[Connection]:
-    direct = _past_the_pooler(settings)
-    with Database(settings=direct) as db, _patiently(db) as connection:
-        if direct.pooler == "session":  # which takes no time-out at start-up, and gives the session back as it was
-            connection.exec_driver_sql("SET statement_timeout = 0")
-            connection.commit()
+    with Database(settings=_past_the_pooler(settings)) as db, _patiently(db) as connection:
+        # Said again: the URL's own options win at start-up, and a session pooler takes none.
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        connection.commit()
         yield connection
 
 
@@ -127,8 +137,21 @@ def _past_the_pooler(settings: Settings) -> Settings:
         connect_timeout=settings.connect_timeout,
         statement_timeout=0,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
-        password=settings.password,
+        password=None if settings.password is None else partial(_password, settings.password),
     )
+
+
+def _password(source: Password) -> str:
+    """Ask an application's source of passwords, also one made for an event loop."""
+    given = source()
+    if isinstance(given, str):
+        return given
+
+    async def waited() -> str:
+        return await given
+
+    with ThreadPoolExecutor(1) as thread:  # this one may have a loop that runs already
+        return thread.submit(asyncio.run, waited()).result()
 
 
 def _patiently(db: Database) -> Connection:
