@@ -50,8 +50,9 @@ def run(
 
     The database is the application's: ``settings``, by default ``Settings()``, or ``config.attributes["settings"]`` if
     the calling program put it there; on the endpoint past any transaction pooler, without a statement timeout, over
-    psycopg whatever the application uses. A server that is starting or waking is waited for, ``DATABASE_CONNECT_TIMEOUT`` seconds. A program that has a
-    connection already gives it as ``config.attributes["connection"]``. Migrations find the settings in force in
+    psycopg whatever the application uses. A server that is starting or waking is waited for,
+    ``DATABASE_CONNECT_TIMEOUT`` seconds. A program that has a connection already gives it as
+    ``config.attributes["connection"]``. Migrations find the settings in force in
     ``context.config.attributes["settings"]``.
 
     ``owned_by_others`` names tables (``schema.table`` outside the default schema) that autogenerate neither changes
