@@ -94,6 +94,20 @@ def test_a_migration_has_all_the_time_it_needs(
     assert "made" in tables(postgres, database)
 
 
+def test_an_index_is_built_without_a_transaction(
+    project: Project, postgres: Postgres, database: str, database_url: str
+) -> None:
+    """``autocommit_block()`` works, for what PostgreSQL takes in no transaction."""
+    project.write_revision("""
+        op.execute("CREATE TABLE made (id int)")
+        with op.get_context().autocommit_block():
+            op.create_index("found", "made", ["id"], postgresql_concurrently=True)
+    """)
+    command.upgrade(project.config(database_url), "head")
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'found'::regclass"
+    assert postgres.scalar(valid, database=database) is True
+
+
 def test_a_session_pooler_holds_a_migration_too(project: Project, postgres: Postgres, database: str) -> None:
     """A pooler in session mode, declared as one, is a way to migrate, without a limit of time there as well."""
     postgres.execute(f"ALTER DATABASE {database} SET statement_timeout = '5s'")
