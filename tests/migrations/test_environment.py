@@ -64,12 +64,13 @@ def test_the_way_leads_past_the_pooler(
 
 
 def test_a_pooler_whose_direct_twin_is_unknown_is_refused(
-    project: Project, failing_line: Callable[..., str], postgres: Postgres, database: str, pooled_url: str
+    project: Project, postgres: Postgres, database: str, pooled_url: str
 ) -> None:
     """Nothing is sent, and the variable to set is named."""
     project.write_revision("op.execute('CREATE TABLE made (id int)')")
-    line = failing_line("upgrade", "head", DATABASE_URL=pooled_url, DATABASE_POOLER="transaction")
-    assert "MIGRATION_DATABASE_URL" in line
+    settings = Settings(database_url=pooled_url, pooler="transaction", tier="test")
+    with pytest.raises(CommandError, match="set MIGRATION_DATABASE_URL to the same database without the pooler"):
+        command.upgrade(project.config(settings=settings), "head")
     assert tables(postgres, database) == set()
 
 
