@@ -1,4 +1,4 @@
-"""Write what the classes know into docs/errors: the facts of each page and the index. ``python tools/error_pages.py``."""
+"""Write what the classes know into docs/errors, facts and index: ``python tools/error_pages.py``."""
 
 import inspect
 import re
