@@ -93,6 +93,7 @@ def test_tests_that_meet_a_database_with_data(project: Project, postgres: Postgr
     assert (done.returncode == 0) is project.chosen(before=True, after=False)
 
 
+@pytest.mark.slow
 def test_two_requests_with_one_email_address(project: Project, postgres: Postgres) -> None:
     """Whoever loses the race between look-up and INSERT gets a 500 before, and a 409 after."""
     url = postgres.url(project.database)
@@ -119,6 +120,7 @@ def test_a_connection_that_the_server_ended(project: Project, postgres: Postgres
     assert answers == project.chosen(before=[500, 200], after=[200, 200])
 
 
+@pytest.mark.slow
 def test_a_database_that_is_not_there(side: Side) -> None:
     """Both start without one; a request gets a 500 before, and after a 503 that says when to try again."""
     with side.serving("postgresql://app:app@127.0.0.1:1/app") as client:
