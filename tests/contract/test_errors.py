@@ -1,5 +1,6 @@
 """The same failure is the same class on every driver, sync and async, with the driver's own exception as cause."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from onetrip import errors
+from onetrip import deadline, errors
 from onetrip.errors import Phase, Retry
 from tests.contract.face import Face
 from tests.harness.postgres import Postgres
@@ -83,6 +84,20 @@ async def test_a_deaf_host(open_face: Open, url: str) -> None:
         )
         found = await failure(db)
     assert (type(found), found.phase) == (errors.ConnectTimeout, Phase.CONNECT)
+
+
+async def test_a_deaf_host_within_a_deadline(open_face: Open, url: str) -> None:
+    """The deadline bounds connecting, too, to the second: a request does not wait for the connect time-out."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = url.rpartition(":")[2].partition("/")[0]
+        db = open_face(database_url=url.replace(f":{port}/", f":{deaf.getsockname()[1]}/"), connect_timeout=60)
+        began = time.monotonic()
+        with deadline(0.5):
+            found = await failure(db)
+    assert type(found) is errors.ConnectTimeout
+    assert time.monotonic() - began < 30
 
 
 async def test_too_many_connections(open_face: Open, postgres: Postgres) -> None:

@@ -1,14 +1,15 @@
-"""Opening one connection: with the password of the moment, and with our errors."""
+"""Opening one connection: with the password of the moment, within the caller's deadline, and with our errors."""
 
 from __future__ import annotations
 
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event
 
 from onetrip._core import classify
-from onetrip._engine import bridge
+from onetrip._engine import bridge, budget
 from onetrip._engine.passwords import Passwords
 from onetrip.errors import AuthenticationFailed, Phase
 
@@ -39,6 +40,7 @@ def listen(engine: Engine, settings: Settings, where: str) -> None:
 
 
 def _connect(dialect: Dialect, args: list[Any], arguments: dict[str, Any], where: str) -> Any:
+    arguments |= _limit(arguments, budget.remaining())
     try:
         if dialect.is_async:
             return bridge.wait_for(_connect_whole(dialect, args, arguments))
@@ -47,6 +49,15 @@ def _connect(dialect: Dialect, args: list[Any], arguments: dict[str, Any], where
         found = classify.facts(error)
         kind = classify.classify(found, Phase.CONNECT)
         raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
+
+
+def _limit(arguments: dict[str, Any], left: float | None) -> dict[str, Any]:
+    """Return what connecting may last if that is shorter than the time-out; libpq takes whole seconds, at least two."""
+    if left is None:
+        return {}
+    if "timeout" in arguments:  # asyncpg's
+        return {"timeout": min(arguments["timeout"], left)}
+    return {"connect_timeout": min(arguments["connect_timeout"], max(2, ceil(left)))}
 
 
 async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
