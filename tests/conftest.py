@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
-from tests.harness.pgbouncer import PgBouncer
+from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
 from tests.harness.wait import until
@@ -48,7 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> list[str]:
     """Say what is under test."""
     libraries = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg2-binary", "asyncpg", "fastapi")
-    servers = {"embedded": binaries.embedded, "distribution": binaries.debian, "pgbouncer": pgbouncer_version}
+    servers: dict[str, Callable[[], object]] = {
+        "embedded": binaries.embedded,
+        "distribution": binaries.debian,
+        "PgBouncer": lambda: pgbouncer_version(distribution()),
+        "recent PgBouncer": lambda: pgbouncer_version(recent()),
+    }
     return [
         "libraries: " + ", ".join(f"{name} {version(name)}" for name in libraries),
         "servers: " + ", ".join(f"{name} {_version(find)}" for name, find in servers.items()),
