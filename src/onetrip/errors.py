@@ -15,13 +15,20 @@
         │   ├── ConnectTimeout          no answer in time
         │   ├── TlsRefused              TLS was asked for and not given, or a certificate did not hold
         │   ├── AuthenticationFailed    wrong password, role or method
+        │   ├── AddressRefused          this machine's address, or this user from it, may not connect
         │   ├── DatabaseMissing         the server has no such database
+        │   ├── EndpointUnknown         the provider's proxy cannot tell which database is meant
+        │   ├── EndpointDisabled        switched off at the provider; it does not wake
+        │   ├── QuotaExceeded           the plan's compute time or number of computes is used up
+        │   ├── StartupRefused          the pooler does not take a start-up parameter
         │   ├── TooManyConnections      the server has no slot left
         │   └── DatabaseWaking          starting up, shutting down or suspended: soon
         ├── DatabaseBusy                our own pool had no connection in time
         ├── DeadlineExceeded            the caller's time was up
         ├── ConnectionLost              an open connection died
         ├── CommitUnknown               the answer to COMMIT was lost
+        ├── PreparedStatementLost       a transaction pooler swapped the server below a prepared statement
+        ├── StalePlan                   the schema changed below a prepared statement
         ├── Conflict                    run it again
         │   ├── SerializationFailure    40001
         │   └── DeadlockDetected        40P01
@@ -35,6 +42,7 @@
         │   ├── CheckViolation          23514
         │   └── ExclusionViolation      23P01
         ├── PermissionDenied            42501
+        ├── StorageFull                 53100
         ├── InvalidData                 class 22
         ├── InvalidStatement            class 42 and the like
         └── TooManyRows                 fetch_one() met a second row
@@ -202,6 +210,44 @@ class DatabaseMissing(ConnectFailed):
     hint = "check the last part of DATABASE_URL, or create the database"
 
 
+class AddressRefused(ConnectFailed):
+    """Report a server or provider that lets nobody in from here: an allow list, a network policy, or pg_hba.conf."""
+
+    code = "address-refused"
+    http_status = 500
+    hint = "add this machine's public address to the provider's allow list, or a line to the server's pg_hba.conf"
+
+
+class EndpointUnknown(ConnectFailed):
+    """Report a provider's proxy that cannot tell which database is meant, or has none of that name."""
+
+    code = "endpoint-unknown"
+    http_status = 500
+    hint = "copy the URL again from the provider's console; keep its host name: an IP address hides which one is meant"
+
+
+class EndpointDisabled(ConnectFailed):
+    """Report a compute that was switched off at the provider: no connection wakes it."""
+
+    code = "endpoint-disabled"
+    hint = "enable the endpoint in the provider's console or API"
+
+
+class QuotaExceeded(ConnectFailed):
+    """Report a plan whose compute time, or number of computes, is used up; repeating it does not help."""
+
+    code = "quota-exceeded"
+    hint = "raise the plan's limit at the provider, or wait for the next period; what keeps a compute awake uses it up"
+
+
+class StartupRefused(ConnectFailed):
+    """Report a pooler that does not take a start-up parameter of the URL."""
+
+    code = "startup-refused"
+    http_status = 500
+    hint = "remove the parameter from options= in DATABASE_URL: use local=, ALTER ROLE … SET, or the direct URL"
+
+
 class TooManyConnections(ConnectFailed):
     """Report a server, role or pooler without a free connection slot."""
 
@@ -251,6 +297,23 @@ class CommitUnknown(DatabaseError):
     phase = Phase.COMMIT
     retry = Retry.UNKNOWN
     hint = "look for the effect before repeating it"
+
+
+class PreparedStatementLost(DatabaseError):
+    """Report SQLSTATE 26000 or 42P05: the statement was prepared on another server connection than it now meets."""
+
+    code = "prepared-statement-lost"
+    http_status = 503
+    retry = Retry.YES
+    hint = "a transaction pooler that was not recognised is in between: set DATABASE_POOLER=transaction"
+
+
+class StalePlan(DatabaseError):
+    """Report a prepared statement whose result changed its shape, as after a migration; prepared anew, it works."""
+
+    code = "stale-plan"
+    http_status = 503
+    retry = Retry.YES
 
 
 class Conflict(DatabaseError):
@@ -340,6 +403,14 @@ class PermissionDenied(DatabaseError):
     code = "permission-denied"
     http_status = 403
     hint = "grant the right to the role that the transaction runs under"
+
+
+class StorageFull(DatabaseError):
+    """Report SQLSTATE 53100: the server's disk, or the size that the plan allows, is used up."""
+
+    code = "storage-full"
+    http_status = 507
+    hint = "free space or raise the plan's limit; reading still works"
 
 
 class InvalidData(DatabaseError):

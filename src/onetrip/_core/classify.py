@@ -24,12 +24,15 @@ _BY_STATE: dict[str, type[DatabaseError]] = {
     "23P01": e.ExclusionViolation,
     "25006": e.ReadOnlyViolation,
     "25P03": e.ConnectionLost,
+    "26000": e.PreparedStatementLost,
     "28000": e.AuthenticationFailed,
     "28P01": e.AuthenticationFailed,
     "3D000": e.DatabaseMissing,
     "40001": e.SerializationFailure,
     "40P01": e.DeadlockDetected,
     "42501": e.PermissionDenied,
+    "42P05": e.PreparedStatementLost,
+    "53100": e.StorageFull,
     "53300": e.TooManyConnections,
     "55P03": e.LockTimeout,
     "57014": e.StatementTimeout,
@@ -54,10 +57,22 @@ _CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
         (r"password authentication failed|no password supplied|role \".*\" does not exist", e.AuthenticationFailed),
+        (r"database \".*\" does not exist|does not exist.*database|no such database", e.DatabaseMissing),
         (r"no pg_hba\.conf entry.*no encryption|connection is insecure", e.TlsRefused),
-        (r"authentication failed|no pg_hba\.conf entry|not permitted to log in", e.AuthenticationFailed),
-        (r"database \".*\" does not exist|does not exist.*database", e.DatabaseMissing),
-        (r"too many (clients|connections)|connection slots are reserved|max client connections", e.TooManyConnections),
+        (r"no pg_hba\.conf entry|is not allowed to connect|blocked network|VPC endpoint ID", e.AddressRefused),
+        (r"endpoint ID is not specified|inconsistent project name|project name \('.*'\) must", e.EndpointUnknown),
+        (r"endpoint cannot be found|tenant or user not found", e.EndpointUnknown),
+        (r"endpoint (is|has been) disabled", e.EndpointDisabled),
+        (r"control plane request failed|endpoint is (temporarily unavailable|idle)", e.DatabaseWaking),
+        (r"quota|limit of concurrently active endpoints|active endpoints limit", e.QuotaExceeded),
+        (r"unsupported (options )?startup parameter", e.StartupRefused),
+        (r"authentication (timed out|query failed)|server login has been failing", e.DatabaseWaking),
+        (r"client_login_timeout|server shutting down", e.DatabaseWaking),
+        (r"authentication failed|not permitted to log in|no such user", e.AuthenticationFailed),
+        (
+            r"too many (clients|(database )?connection)|slots are reserved|acquire permit|max[_ ]client|query_wait",
+            e.TooManyConnections,
+        ),
         (r"database system is (starting up|shutting down|in recovery|not yet accepting)", e.DatabaseWaking),
         (r"terminating connection due to administrator command|couldn't connect to compute node", e.DatabaseWaking),
         (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
@@ -70,6 +85,12 @@ _CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
         (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
     )
 )
+_STATEMENT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = (
+    (re.compile("cached (statement )?plan"), e.StalePlan),
+    (re.compile("query_wait_timeout|max_client_conn"), e.TooManyConnections),
+)
+_SAYS_NOTHING = {"XX000", "08P01", "28000", "28P01"}
+"""What proxies and poolers put on whatever they have to say while connecting: there the text comes first."""
 _LOST_TEXTS = re.compile(
     r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
     r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
@@ -128,9 +149,9 @@ def classify(found: Facts, phase: Phase) -> type[DatabaseError]:
     """Return the class of our tree that says what happened."""
     by_state = _by_state(found.sqlstate)
     if phase is Phase.CONNECT:
-        if by_state is not None and issubclass(by_state, e.TlsRefused | e.ConnectFailed) and not _wants_tls(found):
-            return by_state
         return _while_connecting(found, by_state)
+    if found.sqlstate in {None, "08P01", "0A000"} and (said := _by_text(_STATEMENT_TEXTS, found.text)):
+        return said
     if by_state is not None and by_state is not e.ConnectionLost:
         return by_state
     if by_state is e.ConnectionLost or _is_lost(found):
@@ -144,23 +165,27 @@ def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:
     return _BY_STATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2])
 
 
-def _wants_tls(found: Facts) -> bool:
-    return "no encryption" in found.text
+def _by_text(known: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...], text: str) -> type[DatabaseError] | None:
+    return next((kind for pattern, kind in known if pattern.search(text)), None)
 
 
 def _while_connecting(found: Facts, by_state: type[DatabaseError] | None) -> type[DatabaseError]:
+    refusal = by_state if by_state and issubclass(by_state, e.ConnectFailed) else None
+    if refusal and found.sqlstate not in _SAYS_NOTHING:
+        return refusal
     if "gaierror" in found.names:
         return e.HostUnknown
     if "SSLError" in found.names:
         return e.TlsRefused
-    for pattern, kind in _CONNECT_TEXTS:
-        if pattern.search(found.text):
-            return kind
+    if said := _by_text(_CONNECT_TEXTS, found.text) or refusal:
+        return said
     if "TimeoutError" in found.names:
         return e.ConnectTimeout
     if "OSError" in found.names:
         return e.DatabaseUnreachable
-    return _WHILE_CONNECTING.get(by_state, e.ConnectFailed) if by_state else e.ConnectFailed
+    if by_state is None or found.sqlstate in _SAYS_NOTHING:
+        return e.ConnectFailed
+    return _WHILE_CONNECTING.get(by_state, e.ConnectFailed)
 
 
 def _is_lost(found: Facts) -> bool:
