@@ -12,7 +12,6 @@ from tests.harness.budgets import Ledger
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
-from tests.harness.wait import until
 
 Server = TypeVar("Server", Postgres, PgBouncer)
 
@@ -85,6 +84,24 @@ def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
     yield from _served(PgBouncer(postgres))
 
 
+@pytest.fixture(scope="session")
+def pgbouncer_session(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool sessions before ``postgres``."""
+    yield from _served(PgBouncer(postgres, "session"))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that does not follow prepared statements."""
+    yield from _served(PgBouncer(postgres, program=recent()))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer_prepared(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that follows prepared statements, as Neon's does."""
+    yield from _served(PgBouncer(postgres, program=recent(), max_prepared_statements=1000))
+
+
 def _served(server: Server) -> Iterator[Server]:
     try:
         server.start()
@@ -111,7 +128,4 @@ def database_url(postgres: Postgres, database: str) -> str:
 def pooled_url(pgbouncer: PgBouncer, database: str) -> Iterator[str]:
     """Return the URL of the same database through PgBouncer in transaction mode."""
     yield pgbouncer.url(database)
-    try:
-        until(lambda: not pgbouncer.clients(database), message=lambda: f"left open: {pgbouncer.clients(database)}")
-    finally:
-        pgbouncer.forget(database)
+    pgbouncer.free(database)

@@ -13,6 +13,7 @@ import psycopg
 from .missing import missing
 from .postgres import APP, PASSWORDS, Postgres
 from .process import ServerProcess, reachable, run
+from .wait import until
 
 ADMIN = "pgbouncer"
 PoolMode = Literal["session", "transaction", "statement"]
@@ -126,6 +127,13 @@ class PgBouncer(ServerProcess):
         if any(pool["database"] == database for pool in self.admin("SHOW POOLS")):
             self.admin(f'KILL "{database}"')
             self.admin(f'RESUME "{database}"')
+
+    def free(self, database: str) -> None:
+        """Wait until nobody uses a database through the pooler, then let go of it; who stays is a defect."""
+        try:
+            until(lambda: not self.clients(database), message=lambda: f"left open: {self.clients(database)}")
+        finally:
+            self.forget(database)
 
     def url(self, database: str = APP, *, user: str = APP, password: str | None = None, **query: Any) -> str:
         """Return the pooled URL of a database."""
