@@ -82,6 +82,7 @@ class PgBouncer(ServerProcess):
             "pool_mode": pool_mode,
             "default_pool_size": 20,
             "max_client_conn": 500,
+            "server_login_retry": 1,  # s; with the default of 15 a refused client waits for as long as that
             "pidfile": self.folder / "pgbouncer.pid",
         } | settings
         if max_prepared_statements or follows_prepared(self.program):
