@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if is_asked(item)]
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=EVERY, ids=str)
 def target(request: pytest.FixtureRequest) -> Target:
     """Run the test once on each target."""
     return request.param

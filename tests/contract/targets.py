@@ -22,11 +22,16 @@ class Target:
 
     name: str
     door: str
-    pooler: str = "auto"
+    pooler: str = "none"
     query: Callable[[Postgres], Mapping[str, object]] = _nothing
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_pooler(self) -> bool:
+        """Say whether somebody stands between client and server."""
+        return self.pooler != "none"
 
 
 DEFAULT = Target("18", "postgres")
@@ -39,7 +44,7 @@ OTHERS = (
 )
 
 # `make test` runs the suite on the default and a handful of promises on the others; `-m slow` runs all on all.
-EVERY = [pytest.param(DEFAULT, id=str(DEFAULT)), *(pytest.param(t, id=str(t), marks=pytest.mark.slow) for t in OTHERS)]
+EVERY = (DEFAULT, *(pytest.param(target, marks=pytest.mark.slow) for target in OTHERS))
 
 # Left out everywhere but on the default, because no server is asked.
 ALONE = {
