@@ -16,8 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Ask no other target what no server is asked."""
 
     def is_asked(item: pytest.Item) -> bool:
-        target = item.callspec.params.get("target", DEFAULT) if isinstance(item, pytest.Function) else DEFAULT
-        return target is DEFAULT or item.originalname not in ALONE
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return parameters.get("target", DEFAULT) is DEFAULT or item.originalname not in ALONE
 
     items[:] = [item for item in items if is_asked(item)]
 

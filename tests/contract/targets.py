@@ -35,8 +35,9 @@ class Target:
 
 
 DEFAULT = Target("18", "postgres")
+VERIFIED = Target("15-tls", "postgres15_tls", query=_verified)
 OTHERS = (
-    Target("15-tls", "postgres15_tls", query=_verified),
+    VERIFIED,
     Target("pgbouncer", "pgbouncer", "transaction"),
     Target("pgbouncer-session", "pgbouncer_session", "session"),
     Target("recent-pgbouncer", "recent_pgbouncer", "transaction"),
