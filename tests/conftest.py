@@ -9,6 +9,126 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
+from tests.harness.neon import NeonProxy, resolve_names
+from tests.harness.pgbouncer import PgBouncer, distribution, recent
+from tests.harness.pgbouncer import version as pgbouncer_version
+from tests.harness.postgres import Postgres
+
+Server = TypeVar("Server", Postgres, PgBouncer)
+
+# Tests state their own environment: nothing of the user's may reach a driver or our settings.
+URLS = {"DIRECT_URL", "DIRECT_DATABASE_URL", "MIGRATION_DATABASE_URL", "POSTGRES_URL_NON_POOLING"}
+PLATFORMS = {"KUBERNETES_SERVICE_HOST", "AWS_LAMBDA_FUNCTION_NAME", "VERCEL", "FLY_APP_NAME", "RENDER", "DYNO"}
+for name in list(os.environ):
+    if name.startswith(("PG", "DATABASE_", "RAILWAY_")) or name in {"APP_ENV", *URLS, *PLATFORMS}:
+        del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our two options."""
+    parser.addoption("--all", action="store_true", help="also run tests marked slow")
+    parser.addoption("--pictures", metavar="FOLDER", help="keep screenshots of the pages under test")
+    parser.addoption("--enforce-budgets", action="store_true", help="fail when a folder of tests is over its budget")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep account of time."""
+    config.pluginmanager.register(Ledger(enforce=config.getoption("--enforce-budgets")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless they are asked for, by --all, by -m, or by name."""
+    if config.option.all or config.option.markexpr or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is under test."""
+    libraries = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg2-binary", "asyncpg", "fastapi")
+    servers: dict[str, Callable[[], object]] = {
+        "embedded": binaries.embedded,
+        "distribution": binaries.debian,
+        "PgBouncer": lambda: pgbouncer_version(distribution()),
+        "recent PgBouncer": lambda: pgbouncer_version(recent()),
+    }
+    return [
+        "libraries: " + ", ".join(f"{name} {version(name)}" for name in libraries),
+        "servers: " + ", ".join(f"{name} {_version(find)}" for name, find in servers.items()),
+    ]
+
+
+def _version(find: Callable[[], object]) -> object:
+    try:
+        return find()
+    except (pytest.skip.Exception, pytest.fail.Exception):
+        return "missing"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Serve embedded PostgreSQL 18 for the whole run; a test that breaks the server starts one of its own."""
+    yield from _served(Postgres(binaries.embedded()))
+
+
+@pytest.fixture(scope="session")
+def postgres15_tls() -> Iterator[Postgres]:
+    """Serve the distribution's PostgreSQL 15 over TLS and nothing else; its authority's certificate is ``ca_file``."""
+    yield from _served(Postgres(binaries.debian(), tls=True))
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions before ``postgres``: any of its databases through ``pgbouncer.url(name)``."""
+    yield from _served(PgBouncer(postgres))
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_session(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool sessions before ``postgres``."""
+    yield from _served(PgBouncer(postgres, "session"))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that does not follow prepared statements."""
+    yield from _served(PgBouncer(postgres, program=recent()))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer_prepared(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that follows prepared statements, as Neon's does."""
+    yield from _served(PgBouncer(postgres, program=recent(), max_prepared_statements=1000))
+
+
+def _served(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """Name a database of the test's own; whoever is still connected when the test ends is a defect."""
+    with postgres.lent_database() as name:
+        yield name
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, database: str) -> str:
+    """Return the direct URL of the test's own database, as the application's role."""
+    return postgres.url(database)
+
+
+@pytest.fixture
+def pooled_url(pgbouncer: PgBouncer, database: str) -> Iterator[str]:
+    """Return the URL of the same database through PgBouncer in transaction mode."""
+    yield pgbouncer.url(database)
     pgbouncer.free(database)
 
 

@@ -7,8 +7,7 @@ import pytest
 from onetrip import Settings
 from tests.contract.face import MODES, Face, Mode
 from tests.contract.models import TABLE
-from tests.contract.targets import ALONE, DEFAULT, EVERY, Target
-from tests.harness.pgbouncer import PgBouncer
+from tests.contract.targets import ALONE, DEFAULT, EVERY, Door, Target, pooler_behind, server_behind
 from tests.harness.postgres import APP, Postgres
 
 
@@ -35,31 +34,33 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 @pytest.fixture
-def door(request: pytest.FixtureRequest, target: Target) -> Postgres | PgBouncer:
+def door(request: pytest.FixtureRequest, target: Target) -> Door:
     """Serve what clients of the target connect to."""
+    if target.needs:
+        request.getfixturevalue(target.needs)
     return request.getfixturevalue(target.door)
 
 
 @pytest.fixture
-def server(door: Postgres | PgBouncer) -> Postgres:
+def server(door: Door) -> Postgres:
     """Give the PostgreSQL at the end of the way."""
-    return door.upstream if isinstance(door, PgBouncer) else door
+    return server_behind(door)
 
 
 @pytest.fixture
-def database(door: Postgres | PgBouncer, server: Postgres) -> Iterator[str]:
+def database(door: Door, server: Postgres) -> Iterator[str]:
     """Lend a database that has the table ``account``."""
     with server.lent_database() as name:
         server.execute(f"SET ROLE {APP}; {TABLE}", database=name)
         yield name
-        if isinstance(door, PgBouncer):
-            door.free(name)
+        if pooler := pooler_behind(door):
+            pooler.free(name)
 
 
 @pytest.fixture
-def url_of(door: Postgres | PgBouncer, server: Postgres, target: Target) -> Callable[..., str]:
+def url_of(door: Door, server: Postgres, target: Target) -> Callable[..., str]:
     """Say how a client writes the URL of a database."""
-    return lambda database, **parts: door.url(database, **{**target.query(server), **parts})
+    return lambda database, **parts: door.url(database, **{**target.writes(server), **parts})
 
 
 @pytest.fixture

@@ -36,11 +36,10 @@ def changed(url: str, **parts: object) -> str:
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        ({"host": "host.invalid"}, errors.HostUnknown),
         ({"database": "no_such_database"}, errors.DatabaseMissing),
         ({"username": "no_such_role"}, errors.AuthenticationFailed),
     ],
-    ids=["unknown host", "unknown database", "unknown role"],
+    ids=["unknown database", "unknown role"],
 )
 async def test_connect_failures(
     open_face: Open, url: str, change: dict[str, str], kind: type[errors.DatabaseError]
@@ -53,6 +52,12 @@ async def test_connect_failures(
     assert db.stats().in_use == 0
     again = await failure(db)
     assert type(again) is kind, "a second try fails in the same way"
+
+
+async def test_an_unknown_host(open_face: Open, url: str) -> None:
+    """A name that nobody knows is told from a server that does not answer."""
+    found = await failure(open_face(database_url=changed(url, host="host.invalid")))
+    assert (type(found), found.phase) == (errors.HostUnknown, Phase.CONNECT)
 
 
 async def test_refused(open_face: Open, url: str) -> None:

@@ -15,8 +15,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.contract.face import Face, Mode, to_thread
-from tests.contract.targets import OTHERS
-from tests.harness.pgbouncer import PgBouncer
+from tests.contract.targets import POOLERS, Door, pooler_behind
 
 CLIENTS = 12
 LOOPS = 30
@@ -25,14 +24,14 @@ AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 # Parameters make a driver prepare; different texts make the names of one client mean something else to another.
 STATEMENTS = [text(f"SELECT {number} + CAST(:value AS int), {', '.join(['1'] * number)}") for number in range(1, 7)]
 
-POOLERS = [target for target in OTHERS if target.is_pooler]
 SLOW_BUT_ONE = [POOLERS[0], *(pytest.param(target, marks=pytest.mark.slow) for target in POOLERS[1:])]
 
 
 @pytest.fixture
-def swapping(door: Any) -> Iterator[None]:
+def swapping(door: Door) -> Iterator[None]:
     """Have the pooler give each transaction the server connection that rested longest, of only a few."""
-    pooler: PgBouncer = door if isinstance(door, PgBouncer) else door.pgbouncer
+    pooler = pooler_behind(door)
+    assert pooler
     few = {} if pooler.settings["pool_mode"] == "session" else {"default_pool_size": SERVER_CONNECTIONS}
     with pooler.changed(server_round_robin=1, **few):
         yield
