@@ -9,6 +9,15 @@ from tests.contract.face import MODES, Face, Mode
 from tests.contract.models import TABLE
 from tests.contract.targets import ALONE, DEFAULT, EVERY, Door, Target, pooler_behind, server_behind
 from tests.harness.postgres import APP, Postgres
+from tests.harness.wait import until
+
+AS_NEW = f"""
+    ALTER DATABASE {{database}} RESET ALL;
+    DROP SCHEMA public CASCADE;
+    CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
+    SET ROLE {APP};
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,14 +56,27 @@ def server(door: Door) -> Postgres:
     return server_behind(door)
 
 
+@pytest.fixture(scope="session")
+def databases() -> dict[str, str]:
+    """Remember each target's database: making one for every test would take longer than the tests."""
+    return {}
+
+
 @pytest.fixture
-def database(door: Door, server: Postgres) -> Iterator[str]:
-    """Lend a database that has the table ``account``."""
-    with server.lent_database() as name:
-        server.execute(f"SET ROLE {APP}; {TABLE}", database=name)
-        yield name
-        if pooler := pooler_behind(door):
-            pooler.free(name)
+def database(door: Door, server: Postgres, target: Target, databases: dict[str, str]) -> Iterator[str]:
+    """Give a database with the table ``account`` and nothing else; whoever stays connected is a defect."""
+    if target.name not in databases:
+        databases[target.name] = server.create_database()
+    name = databases[target.name]
+    server.execute(AS_NEW.format(database=name) + TABLE, database=name)
+    yield name
+    if pooler := pooler_behind(door):
+        pooler.free(name)
+    try:
+        until(lambda: not server.backends(name), message=lambda: f"left open: {server.backends(name)}")
+    except AssertionError:
+        server.terminate_backends(name)
+        raise
 
 
 @pytest.fixture
@@ -70,12 +92,14 @@ def url(url_of: Callable[..., str], database: str) -> str:
 
 
 @pytest.fixture
-async def open_face(mode: Mode, target: Target, url: str) -> AsyncIterator[Callable[..., Face]]:
+async def open_face(mode: Mode, url: str, request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Face]]:
     """Open databases of this mode with settings of the test's own; closes them all."""
     opened: list[Face] = []
+    # Not an argument: tests with a URL of their own do not run on every target.
+    pooler = request.getfixturevalue("target").pooler if "target" in request.fixturenames else "auto"
 
     def open_face(**settings: object) -> Face:
-        given = {"database_url": url, "tier": "test", "driver": mode.driver, "pooler": target.pooler} | settings
+        given = {"database_url": url, "tier": "test", "driver": mode.driver, "pooler": pooler} | settings
         opened.append(mode.open(Settings(**given)))
         return opened[-1]
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from onetrip import errors
 from onetrip.errors import Phase, Retry
 from tests.contract.face import Face
+from tests.contract.targets import Door, pooler_behind
 from tests.harness.postgres import Postgres
 from tests.harness.process import free_port
 
@@ -89,11 +90,14 @@ async def test_a_deaf_host(open_face: Open, url: str) -> None:
     assert (type(found), found.phase) == (errors.ConnectTimeout, Phase.CONNECT)
 
 
-async def test_too_many_connections(open_face: Open, server: Postgres, database: str) -> None:
+async def test_too_many_connections(open_face: Open, server: Postgres, door: Door, url_of: Callable[..., str]) -> None:
     """A role, database or server without a free slot says so."""
-    server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
-    found = await failure(open_face())
-    assert (type(found), found.retry) == (errors.TooManyConnections, Retry.LATER)
+    with server.lent_database() as name:
+        server.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+        found = await failure(open_face(database_url=url_of(name)))
+        assert (type(found), found.retry) == (errors.TooManyConnections, Retry.LATER)
+        if pooler := pooler_behind(door):
+            pooler.free(name)
 
 
 async def test_killed_backend(db: Face) -> None:
