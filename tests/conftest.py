@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
-from tests.harness.neon import NeonProxy, resolve_names
+from tests.harness.neon import NeonProxy, connect_to_internet
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
@@ -139,11 +140,21 @@ def neon(postgres: Postgres, pgbouncer: PgBouncer) -> Iterator[NeonProxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def sleepy_neon() -> Iterator[NeonProxy]:
+    """Play Neon before servers of its own, for tests that suspend it; they may find it asleep."""
+    server = Postgres(binaries.embedded())
+    pooler = PgBouncer(server)
+    with ExitStack() as stack:
+        stack.enter_context(contextmanager(_served)(server))
+        stack.enter_context(contextmanager(_served)(pooler))
+        yield stack.enter_context(NeonProxy(server, pooler))
+
+
 @pytest.fixture
-def neon_names(neon: NeonProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Neon's hosts lead to ``neon``, and its authority be one that this machine knows, as Neon's public one is."""
-    resolve_names(monkeypatch)
-    monkeypatch.setenv("PGSSLROOTCERT", str(neon.ca_file))
+def neon_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Neon's host names lead here, and its authority be one that this machine knows."""
+    connect_to_internet(monkeypatch)
 
 
 @pytest.fixture
