@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from onetrip._core import classify
 from onetrip._core.endpoint import Endpoint, Kind, describe
+from onetrip._core.preamble import milliseconds
 from onetrip._core.profile import ConnectProfile, connect_profile
 from onetrip._core.secrets import remember
 from onetrip._engine import bridge
@@ -116,7 +117,11 @@ def _with_timeouts(target: DatabaseUrl, settings: Settings) -> DatabaseUrl:
         "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout,
     }
     given = target.params.get("options", "")
-    added = [f"-c {name}={round(seconds * 1000)}" for name, seconds in ours.items() if f"{name}=" not in given]
+    added = [
+        f"-c {name}={milliseconds(seconds) if seconds else 0}"  # 0 is without limit
+        for name, seconds in ours.items()
+        if f"{name}=" not in given
+    ]
     return target.with_params(options=" ".join(filter(None, [given, *added])))
 
 
