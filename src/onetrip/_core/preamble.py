@@ -85,7 +85,7 @@ def milliseconds(wanted: float) -> str:
     return str(max(1, round(min(wanted, LONGEST) * 1000)))
 
 
-def _level(isolation: str | None) -> Isolation | None:
+def _level(isolation: object) -> Isolation | None:
     if isolation is None:
         return None
     level = str(isolation).lower().replace("_", " ")
@@ -97,7 +97,7 @@ def _level(isolation: str | None) -> Isolation | None:
     )
 
 
-def _checked(name: str, value: str) -> tuple[str, str]:
+def _checked(name: object, value: object) -> tuple[str, str]:
     if not isinstance(name, str) or not _SETTING.fullmatch(name):
         raise ConfigurationError(
             f"local={{{name!r}: …}} is not a setting of your own",
@@ -106,8 +106,8 @@ def _checked(name: str, value: str) -> tuple[str, str]:
     return name, _text(f"local={{{name!r}: …}}", value)
 
 
-def _role(role: str) -> str:
-    _text("role", role)
+def _role(given: object) -> str:
+    role = _text("role", given)
     # 'none' would mean "back to the login role", for set_config as for SET ROLE.
     if not role or role.lower() == "none":
         raise ConfigurationError(f"role={role!r} is no role", hint="the name of a role, without quotes")
@@ -120,7 +120,7 @@ def _role(role: str) -> str:
     return role
 
 
-def _text(what: str, value: str) -> str:
+def _text(what: str, value: object) -> str:
     """Return text that PostgreSQL can store; what it holds may be private, so no message repeats it."""
     if not isinstance(value, str):
         hint = "leave it out; '' is a value, and not the same" if value is None else "write str(…) around it"

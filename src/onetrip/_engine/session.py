@@ -99,7 +99,8 @@ def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[TextClause, 
 
 @cache
 def _set_config(count: int) -> TextClause:
-    # With their schema: a search_path may put other functions of these names first.
+    # With their schema: a search_path may put other functions of these names first. And the values do not come back:
+    # the client's encoding may lack what they hold.
     value = "pg_catalog.convert_from(pg_catalog.decode(:v{0}, 'hex'), 'UTF8')"
-    calls = (f"pg_catalog.set_config(:n{{0}}, {value}, true)".format(index) for index in range(count))
+    calls = (f"pg_catalog.set_config(:n{{0}}, {value}, true) IS NULL".format(index) for index in range(count))
     return text("SELECT " + ", ".join(calls))

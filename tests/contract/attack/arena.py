@@ -94,21 +94,18 @@ async def assert_at_rest(db: Face) -> None:
     assert {now.settings[name] for name in NAMES} <= {None, ""}
 
 
-def hex_of(value: str) -> str:
-    return value.encode().hex()
-
-
 @contextmanager
-def target(postgres: Postgres, *, encoding: str = "UTF8", **settings: str) -> Iterator[str]:
+def target(postgres: Postgres, name: str, encoding: str, settings: dict[str, str]) -> Iterator[str]:
     """Lend a database with a canary, in an encoding and with settings of its own."""
-    name = f"attacked_{encoding.lower()}_{'_'.join(settings)}"
     create = "CREATE DATABASE {} OWNER app TEMPLATE template0 ENCODING {} LOCALE 'C' STRATEGY file_copy"
     try:
         with postgres.connect() as admin:
             admin.execute(sql.SQL(create).format(sql.Identifier(name), sql.Literal(encoding)))
-            for setting, value in {PRESET: "before", **settings}.items():
+            for setting, value in ({PRESET: "before"} | settings).items():
                 alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
-                admin.execute(alter.format(sql.Identifier(name), sql.Identifier(*setting.split(".")), sql.Literal(value)))
+                admin.execute(
+                    alter.format(sql.Identifier(name), sql.Identifier(*setting.split(".")), sql.Literal(value))
+                )
         with postgres.connect(name) as admin:
             admin.execute("CREATE TABLE public.canary (); ALTER TABLE public.canary OWNER TO app")
         yield name
