@@ -122,7 +122,8 @@ def _with_timeouts(target: DatabaseUrl, settings: Settings) -> DatabaseUrl:
         for name, seconds in ours.items()
         if f"{name}=" not in given
     ]
-    return target.with_params(options=" ".join(filter(None, [given, *added])))
+    # Ours come first: of two the last one holds, and "--statement-timeout=5s" is a way to write it as well.
+    return target.with_params(options=" ".join(filter(None, [*added, given])))
 
 
 def _where(target: DatabaseUrl) -> str:
