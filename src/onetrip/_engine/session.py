@@ -79,6 +79,7 @@ def _send_preamble(session: TripSession, transaction: SessionTransaction, connec
 def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:
     level = connection.get_execution_options().get("isolation_level", "")
     if preamble.has_identity and level.upper() == "AUTOCOMMIT":
+        connection.invalidate()  # who catches the error must not go on without them
         raise UnsafeUse(
             "in autocommit there is no transaction that role= and local= could hold for: statements would run without",
             hint="open a transaction without them for what has to run in autocommit",

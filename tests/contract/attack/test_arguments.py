@@ -159,15 +159,6 @@ async def test_a_level_is_in_force(db: Face, level: str) -> None:
     assert await db.fetch_value(LEVEL) == "read committed"
 
 
-async def test_nobody_acts_without_a_transaction(db: Face) -> None:
-    """In autocommit role= and local= would hold for nothing: that is refused, and not left out in silence."""
-    for options in ({"role": ODD_ROLES[0]}, {"local": {"app.user": "ann"}}):
-        with pytest.raises(errors.UnsafeUse):
-            async with db.transaction(**options) as session:
-                await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-    await assert_at_rest(db)
-
-
 async def test_functions_of_the_same_name_are_passed_by(
     open_face: Callable[..., Face], url: str, database_of: Callable[..., str], postgres: Postgres
 ) -> None:
