@@ -156,7 +156,7 @@ def classify(found: Facts, phase: Phase) -> type[DatabaseError]:
         return by_state
     if by_state is e.ConnectionLost or _is_lost(found):
         return e.CommitUnknown if phase is Phase.COMMIT else e.ConnectionLost
-    return DatabaseError
+    return e.InvalidData if "DataError" in found.names else DatabaseError  # the driver refused it: no SQLSTATE
 
 
 def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:

@@ -19,6 +19,7 @@ from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
 from onetrip._engine.tls import ca_bundle, ssl_argument
+from onetrip._engine.unsendable import name_unsendable_values
 from onetrip.errors import ConfigurationError, Phase
 from onetrip.settings import Settings
 
@@ -60,6 +61,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     Liveness(engine, settings, ledger)
     where = _where(target)
     _connect_listener(engine, settings, where)
+    name_unsendable_values(engine)
     return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
 
 
