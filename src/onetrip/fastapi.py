@@ -48,9 +48,9 @@ READINESS_MEMORY = 5.0
 
 # What a client may know; hosts, SQL and constraint names stay in the log.
 _PUBLIC = {
+    507: "the database has no room left",
     503: "the database is not available right now",
     500: "the database could not do this",
-    507: "the database has no room left",
     409: "this conflicts with what is already stored",
     422: "a value is not valid for its column",
     403: "this is not allowed",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
 import certifi
@@ -16,14 +16,15 @@ from pydantic_settings import (
 )
 
 from onetrip._core import pair, tiers
-from onetrip._core.assemble import MIGRATION, URL, contradictions, fill_in, read_urls
-from onetrip._core.complaints import complain
+from onetrip._core.assemble import MIGRATION, PASSWORD_FILE, URL, contradictions, fill_in, read_urls
+from onetrip._core.complaints import complain, in_one_line
 from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
-from onetrip._sources import FOUND, Arguments, Variables, embedded_url
+from onetrip._explanation import Explanation, explain
+from onetrip._sources import FOUND, Arguments, Variables, embedded_url, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
 
@@ -50,17 +51,8 @@ class Given(TypedDict, total=False):
     idle_in_transaction_timeout: float
     request_deadline: float
     password: Password | None
+    password_file: str | Path | None
     one_trip: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Say of one setting what it is, where it came from, and what was adjusted and why; secrets are masked."""
-
-    name: str
-    value: str
-    source: str
-    adjusted: str | None = None
 
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -165,7 +157,14 @@ class Settings(BaseSettings):
         None,
         exclude=True,
         description="A function, sync or async, that returns the password for each new connection, for credentials "
-        "that expire. Trap: it runs while a request waits; cache what it fetches.",
+        "that expire; asked once more when the server refuses one. "
+        "Trap: it runs while a request waits; cache what it fetches.",
+    )
+    password_file: Path | None = Field(
+        None,
+        description="A file with the password alone, as Kubernetes and Docker mount secrets; read for each new "
+        "connection, and once more when the server refuses it. "
+        "Trap: a password in database_url beside it is an error, not a spare.",
     )
     one_trip: bool = Field(
         default=True,
@@ -211,6 +210,7 @@ class Settings(BaseSettings):
         urls = read_urls(values, found)
         fill_in(values, found, urls, os.environ)
         found.problems.extend(contradictions(values, found, urls))
+        _try_password_file(values, found)
         self = None
         try:
             self = build(values)
@@ -227,6 +227,11 @@ class Settings(BaseSettings):
     def url(self) -> DatabaseUrl | None:
         """The parsed ``database_url``; None where an embedded server will be started by ``resolve_url()``."""
         return self._url
+
+    @property
+    def url_file(self) -> str | None:
+        """The file that held ``database_url``, if one did."""
+        return self._found.url_file
 
     @property
     def endpoint(self) -> Endpoint:
@@ -263,34 +268,7 @@ class Settings(BaseSettings):
 
     def explain(self) -> list[Explanation]:
         """Say of each setting its value, where it came from, and what was adjusted; opens and starts nothing."""
-        return [self._explain(name) for name in type(self).model_fields]
-
-    def _explain(self, name: str) -> Explanation:
-        source = self._found.where.get(name, "default")
-        adjusted = self._found.adjusted.get(name)
-        value = self._shown(name)
-        if name == URL and self._url:
-            adjusted = "; ".join(self._check_profile()) or None
-        elif name == MIGRATION and not self._migration:
-            source = "derived from " + (self._found.called(URL) if self._url else "the embedded server")
-        return Explanation(name, value, source, adjusted)
-
-    def _shown(self, name: str) -> str:
-        value = getattr(self, name)
-        if name == URL:
-            return str(self._url) if self._url else "embedded, started at the first use"
-        if name == MIGRATION:
-            url = self._migration or (pair.migration_url(self._url, self.pooler) if self._url else None)
-            return str(url) if url else "unknown: set it before migrating" if self._url else "the embedded server"
-        if name == "password":
-            return "a function" if value else "the one in database_url"
-        if name == "pooler" and value == "auto":
-            return f"auto: {self.endpoint.kind}"
-        if isinstance(value, bool):
-            return "on" if value else "off"
-        extra = type(self).model_fields[name].json_schema_extra
-        unit = extra.get("unit") if isinstance(extra, dict) else None
-        return f"{value:g} {unit}".removesuffix("s" if value == 1 and unit != "s" else "") if unit else str(value)
+        return explain(self, self._found, self._migration, self._check_profile())
 
     def _check_profile(self) -> tuple[str, ...]:
         """Refuse at once what the driver will not take, and return what becomes stronger than written."""
@@ -298,6 +276,15 @@ class Settings(BaseSettings):
             return ()
         profile = connect_profile(self._url, self.driver, ca_bundle=certifi.where(), pooled=self.endpoint.pooled)
         return profile.notes
+
+
+def _try_password_file(values: dict[str, Any], found: Found) -> None:
+    path = values.get(PASSWORD_FILE)
+    if isinstance(path, (str, Path)):
+        try:
+            remember(read_secret(path, found.called(PASSWORD_FILE), "password"))
+        except ConfigurationError as error:
+            found.problems.append(in_one_line(error))
 
 
 def _text(value: Any) -> Any:
