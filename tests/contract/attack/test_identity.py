@@ -53,7 +53,7 @@ async def test_who_catches_the_refusal_of_a_role_does_not_act_as_another(db: Fac
     [(mode, door) for mode in MODES if mode.colour == "async" for door in (DIRECT, POOLED)],
     ids=str,
 )
-@attacks(25)
+@attacks(10)
 @given(turns=st.integers(0, 60))
 async def test_whoever_outlives_a_cancellation_is_who_they_were(db: Face, other: Face, turns: int) -> None:
     """A statement that was given up, at whatever moment, leaves no transaction without its identity."""

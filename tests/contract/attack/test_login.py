@@ -54,7 +54,7 @@ async def who(open_face: Callable[..., Face], url: str) -> Any:
         await db.close()
 
 
-@attacks(4)
+@attacks(2)
 @given(user=names, password=odd)
 @example(user="it's; \\\"%'", password="'; DROP ROLE app; --")
 @example(user="a@b:c/d?e#f&g", password="@:/?#[]&=+ %25 \\' \"")
@@ -77,7 +77,7 @@ async def test_many_odd_users_log_in(
         assert (await who(open_face, url_for(postgres, user, password, database)))[0] == user
 
 
-@attacks(4)
+@attacks(2)
 @given(user=st.sampled_from(short), password=odd)
 async def test_a_wrong_password_is_not_repeated(
     open_face: Callable[..., Face], postgres: Postgres, user: str, password: str
@@ -97,7 +97,7 @@ async def test_an_odd_database_is_found(open_face: Callable[..., Face], postgres
         assert (await who(open_face, url_for(postgres, "app", app.password or "", name)))[1] == name
 
 
-@attacks(6)
+@attacks(2)
 @given(name=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=63))
 @example(name="'; DROP TABLE canary; --")
 @example(name="a b\\' %")
@@ -122,7 +122,7 @@ async def test_a_time_out_in_the_url_wins(open_face: Callable[..., Face], url: s
     assert await db.fetch_value(text("SELECT current_setting('statement_timeout')")) == "7s"
 
 
-@attacks(8)
+@attacks(4)
 @given(seconds=st.floats(min_value=1, allow_nan=False, allow_infinity=False))
 @example(seconds=1e300)
 @example(seconds=0)

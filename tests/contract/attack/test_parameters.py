@@ -7,14 +7,13 @@ from sqlalchemy.exc import DBAPIError
 
 from onetrip import errors
 from tests.contract.attack.arena import assert_at_rest, impossible, values
-from tests.contract.attack.doors import DIRECT, POOLED, attacks, through
+from tests.contract.attack.doors import attacks
 from tests.contract.face import Face
 
 ECHO = text("SELECT CAST(:value AS text)")
 
 
-@through(DIRECT, POOLED)
-@attacks(6)
+@attacks(4)
 @given(value=impossible)
 async def test_what_is_no_text_is_invalid_data(db: Face, value: str) -> None:
     r"""``"\u0000"`` and ``"\ud800"`` are good JSON: they end in 422, not in 500, and the connection stays."""
@@ -32,7 +31,6 @@ async def test_what_is_no_text_is_invalid_data(db: Face, value: str) -> None:
     assert db.stats().opened == 1
 
 
-@through(DIRECT, POOLED)
 @attacks(6)
 @given(value=values)
 async def test_everything_else_comes_back_as_it_went(db: Face, value: str) -> None:

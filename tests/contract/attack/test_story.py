@@ -127,7 +127,7 @@ async def tell(db: Face, other: Face, story: list[Step]) -> None:
 
 
 @through(OFF_SJIS, POOLED)
-@attacks(6)
+@attacks(4)
 @given(story=st.lists(steps, min_size=3, max_size=8))
 async def test_no_story_leaves_anything_behind(db: Face, other: Face, story: list[Step]) -> None:
     """After errors, rollbacks, savepoints and cancellations alike the next user starts as the login role."""

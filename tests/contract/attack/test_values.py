@@ -29,7 +29,7 @@ async def test_a_payload_is_a_value(db: Face, other: Face, door: Door) -> None:
         await arrives(db, other, door, payload)
 
 
-@through(*EVERY_RUN)
+@through(OFF_SJIS, POOLED)
 @attacks(8)
 @given(value=values)
 async def test_any_value_arrives_and_goes(db: Face, other: Face, door: Door, value: str) -> None:
