@@ -109,8 +109,9 @@ async def test_a_role_needs_no_quotes(db: Face, other: Face) -> None:
 @example(role="CANARY_ROLE")
 async def test_a_role_that_does_not_exist_is_nobody(db: Face, other: Face, role: str) -> None:
     """The statement does not run, under no role whatsoever, and the next user is not disturbed."""
-    with pytest.raises(errors.DatabaseError):
+    with pytest.raises(errors.InvalidStatement) as caught:  # 500: no client has sent a wrong value
         await db.fetch_one(IDENTITY, role=role, local={"app.user": "left behind?"})
+    assert caught.value.http_status == 500
     await assert_at_rest(other)
 
 
