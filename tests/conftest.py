@@ -154,7 +154,7 @@ def sleepy_neon() -> Iterator[NeonProxy]:
 @pytest.fixture
 def neon_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Neon's host names lead here, and its authority be one that this machine knows."""
-    connect_to_internet(monkeypatch)
+    resolve_names(monkeypatch)
 
 
 @pytest.fixture

@@ -138,6 +138,7 @@ def _past_the_pooler(settings: Settings) -> Settings:
         statement_timeout=0,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
         password=None if settings.password is None else partial(_password, settings.password),
+        password_file=settings.password_file,
     )
 
 
