@@ -7,6 +7,8 @@ import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -57,10 +59,8 @@ class NeonProxy:
         self._thread.call(lambda: self._keep(self._listen()))
 
     def _secure(self) -> None:
+        authority, self.ca_file = _public_authority()
         folder = new_folder("neon")
-        self.ca_file = folder / "ca.crt"
-        authority = Authority()
-        self.ca_file.write_bytes(authority.certificate)
         key, certificate = folder / "server.key", folder / "server.crt"
         authority.issue(*(f"*.{zone}" for zone in rules.ZONES)).write(key, certificate)
         self._certificate = ssl.PEM_cert_to_DER_cert(certificate.read_text())
@@ -95,7 +95,7 @@ class NeonProxy:
     ) -> str:
         """Return the URL as Neon's console writes it, with our port; ``query`` adds parameters, None takes one out.
 
-        Needs ``resolve_names()``: the host is one of Neon's.
+        Needs ``connect_to_internet()``: the host is one of Neon's.
         """
         password = self.passwords.get(user, "") if password is None else password
         query = {"sslmode": "require", "channel_binding": "require"} | query
@@ -289,12 +289,24 @@ class NeonProxy:
             writer.close()
 
 
-def resolve_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the hosts below neon.tech lead to this machine, for every driver and without touching its DNS."""
+@cache
+def _public_authority() -> tuple[Authority, Path]:
+    """Sign for every proxy of the run, as one public authority signs for all of Neon."""
+    authority, file = Authority("a public authority"), new_folder("authority") / "ca.crt"
+    file.write_bytes(authority.certificate)
+    return authority, file
+
+
+def connect_to_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hosts below neon.tech lead to this machine, for every driver, and the machine know who signs for them.
+
+    psycopg2 leaves names to libpq, which would ask the C library: it reads PGHOSTADDR.
+    """
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         return resolve("127.0.0.1" if str(host).endswith(".neon.tech") else host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")  # psycopg2 leaves names to libpq, which asks the C library
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    monkeypatch.setenv("PGSSLROOTCERT", str(_public_authority()[1]))

@@ -20,7 +20,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
     An outer deadline that ends sooner stays in force. ``None`` lifts it, for work that outlives its request. When the
     time is up, the next thing to start raises ``DeadlineExceeded`` and a running statement is cancelled on the server.
     """
-    if seconds is not None and seconds <= 0:
+    if seconds is not None and not seconds > 0:  # so that nan is refused as well
         raise ConfigurationError(f"deadline({seconds!r}) is over before it starts", hint="give seconds above zero")
     token = _current.set(_make(seconds))
     try:
