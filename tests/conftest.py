@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
-from tests.harness.neon import NeonProxy, connect_to_internet
+from tests.harness.neon import NeonProxy, resolve_names
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
