@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
-from tests.harness.neon import NeonProxy, connect_to_internet
+from tests.harness.neon import NeonProxy, resolve_names
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
@@ -154,7 +154,7 @@ def sleepy_neon() -> Iterator[NeonProxy]:
 @pytest.fixture
 def neon_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Neon's host names lead here, and its authority be one that this machine knows."""
-    connect_to_internet(monkeypatch)
+    resolve_names(monkeypatch)
 
 
 @pytest.fixture

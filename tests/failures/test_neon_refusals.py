@@ -101,9 +101,9 @@ async def test_what_the_compute_says_is_known_by_its_words(
 async def test_options_on_a_pooled_url_are_named(
     open_neon: Open, neon: NeonProxy, monkeypatch: pytest.MonkeyPatch, *, keeps: bool
 ) -> None:
-    """PgBouncer takes no start-up options of the user's; the error says so and where they would work."""
+    """PgBouncer takes no start-up options of the user's; the error says so to who claims that there is no pooler."""
     monkeypatch.setattr(neon, "keeps_sqlstates", keeps)
-    error = await failure(open_neon(neon.url(pooled=True, options="-c search_path=x")))
+    error = await failure(open_neon(neon.url(pooled=True, options="-c search_path=x"), pooler="none"))
     assert type(error) is errors.StartupRefused
     assert "Please use unpooled connection" in error.what
 

@@ -42,6 +42,12 @@ def current() -> Deadline | None:
     return _current.get()
 
 
+def passed() -> Deadline | None:
+    """Return the deadline in force here if its time is up."""
+    limit = _current.get()
+    return limit if limit is not None and limit.remaining(time.monotonic()) <= 0 else None
+
+
 def remaining() -> float | None:
     """Return the seconds left of the deadline in force, or None without one; raises ``DeadlineExceeded`` once over."""
     limit = _current.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ from sqlalchemy import Engine, event
 from onetrip._core import classify
 from onetrip._engine import bridge, budget
 from onetrip._engine.passwords import Passwords
-from onetrip.errors import AuthenticationFailed, Phase
+from onetrip.errors import AuthenticationFailed, ConnectTimeout, DeadlineExceeded, Phase
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
 
     from onetrip.settings import Settings
+
+LIBPQ_SHORTEST = 2
+"""Seconds, whole ones: libpq takes no shorter connect_timeout than this."""
 
 
 def listen(engine: Engine, settings: Settings, where: str) -> None:
@@ -40,28 +44,28 @@ def listen(engine: Engine, settings: Settings, where: str) -> None:
 
 
 def _connect(dialect: Dialect, args: list[Any], arguments: dict[str, Any], where: str) -> Any:
-    arguments |= _limit(arguments, budget.remaining())
+    left = budget.remaining()
     try:
         if dialect.is_async:
-            return bridge.wait_for(_connect_whole(dialect, args, arguments))
+            return bridge.wait_for(_connect_whole(dialect, args, arguments, left))
+        if left is not None:
+            arguments["connect_timeout"] = min(arguments["connect_timeout"], max(LIBPQ_SHORTEST, ceil(left)))
         return dialect.connect(*args, **arguments)
     except (dialect.loaded_dbapi.Error, OSError) as error:
         found = classify.facts(error)
         kind = classify.classify(found, Phase.CONNECT)
+        if kind is ConnectTimeout and (limit := budget.passed()):
+            raise DeadlineExceeded(
+                f"the deadline of {limit.given:g} s ended the wait for a connection to {where}",
+                phase=Phase.CONNECT,
+                hint="a suspended database takes a moment to wake; the next attempt may find it up",
+            ) from found.driver_error
         raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
 
 
-def _limit(arguments: dict[str, Any], left: float | None) -> dict[str, Any]:
-    """Return what connecting may last if that is shorter than the time-out; libpq takes whole seconds, at least two."""
-    if left is None:
-        return {}
-    if "timeout" in arguments:  # asyncpg's
-        return {"timeout": min(arguments["timeout"], left)}
-    return {"connect_timeout": min(arguments["connect_timeout"], max(2, ceil(left)))}
-
-
-async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
+async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any], left: float | None) -> Any:
     async def discard(connection: Any) -> None:
         await bridge.in_greenlet(dialect.do_terminate, connection)
 
-    return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
+    async with asyncio.timeout(left):
+        return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
