@@ -5,12 +5,13 @@ Called by doctor and by migrations, never unasked: it would wake a sleeping data
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,9 @@ def forget() -> None:
 
 
 @contextmanager
-def bounded(connection: Connection, seconds: float) -> Iterator[Connection]:
-    """Lend an autocommit connection and close it; when the time is up its socket is shut, whoever waits on it."""
-    handle = socket.socket(fileno=socket.dup(connection.fileno()))
+def cut_after(connection: Connection, seconds: float) -> Iterator[Connection]:
+    """Shut the connection's socket when the time is up, whoever waits on it; it is the caller's to close."""
+    handle = socket.socket(fileno=os.dup(connection.fileno()))
     timer = threading.Timer(max(seconds, 0.01), _shut, [handle])
     timer.daemon = True
     timer.start()
@@ -63,7 +64,6 @@ def bounded(connection: Connection, seconds: float) -> Iterator[Connection]:
     finally:
         timer.cancel()
         timer.join()
-        connection.close()
         handle.close()
 
 
@@ -87,8 +87,8 @@ class _Trial:
         profile = connect_profile(
             url, "psycopg", ca_bundle=ca_bundle(), connect_timeout=left, application_name="onetrip probe"
         )
-        with bounded(psycopg.connect(**profile.arguments, autocommit=True), left) as connection:
-            yield connection
+        with closing(psycopg.connect(**profile.arguments, autocommit=True)) as opened, cut_after(opened, left):
+            yield opened
 
 
 def _look(trial: _Trial) -> Seen:
