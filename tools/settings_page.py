@@ -52,7 +52,9 @@ def _default(name: str) -> str:
     if name == "migration_database_url":
         return "derived from `database_url` where the provider's naming tells it"
     if name == "password":
-        return "the one in `database_url`"
+        return "the one in `password_file` or `database_url`"
+    if name == "password_file":
+        return "none"
     extra = field.json_schema_extra
     unit = f" {extra['unit']}" if isinstance(extra, dict) else ""
     value = field.default

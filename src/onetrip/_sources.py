@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from onetrip._core import tiers
+from onetrip._core.complaints import in_one_line
 from onetrip._core.found import Found
 from onetrip._core.names import FIELD_NAMES, OURS, URL_FILE
 from onetrip.errors import ConfigurationError
@@ -79,16 +80,31 @@ class Variables(PydanticBaseSettingsSource):
             return None
         path = self._variables[URL_FILE]
         try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            self._found.problems.append(f"{URL_FILE} names {path}, which cannot be read: {error.strerror}")
+            text = read_secret(path, URL_FILE, "URL")
+        except ConfigurationError as error:
+            self._found.problems.append(in_one_line(error))
             return None
-        except UnicodeDecodeError:
-            self._found.problems.append(f"{URL_FILE} names {path}, which is not text")
-            return None
-        if not text:
-            self._found.problems.append(f"{URL_FILE} names {path}, which is empty; write the URL into it")
-        return text or None
+        self._found.url_file = path
+        return text
+
+
+def read_secret(path: str | Path, name: str, what: str) -> str:
+    """Read a mounted secret without its final line break; ``name`` is the setting that names the file.
+
+    Raises ConfigurationError for a file that cannot be read, is no text, or is empty; its content is never repeated.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{name} names {path}, which cannot be read: {error.strerror}") from None
+    text = raw.decode("utf-8", "replace")
+    # Compared, not caught: a UnicodeDecodeError holds the bytes.
+    if text.encode() != raw or "\0" in text:
+        raise ConfigurationError(f"{name} names {path}, which is not text")
+    text = text.rstrip("\r\n")
+    if not text:
+        raise ConfigurationError(f"{name} names {path}, which is empty", hint=f"write the {what} into it")
+    return text
 
 
 def embedded_url(tier: str) -> str:

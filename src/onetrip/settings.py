@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
 import certifi
@@ -16,14 +17,14 @@ from pydantic_settings import (
 )
 
 from onetrip._core import pair, tiers
-from onetrip._core.assemble import MIGRATION, URL, contradictions, fill_in, read_urls
-from onetrip._core.complaints import complain
+from onetrip._core.assemble import MIGRATION, PASSWORD_FILE, URL, contradictions, fill_in, read_urls
+from onetrip._core.complaints import complain, in_one_line
 from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
-from onetrip._sources import FOUND, Arguments, Variables, embedded_url
+from onetrip._sources import FOUND, Arguments, Variables, embedded_url, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
 
@@ -50,6 +51,7 @@ class Given(TypedDict, total=False):
     idle_in_transaction_timeout: float
     request_deadline: float
     password: Password | None
+    password_file: str | Path | None
     one_trip: bool
 
 
@@ -165,7 +167,14 @@ class Settings(BaseSettings):
         None,
         exclude=True,
         description="A function, sync or async, that returns the password for each new connection, for credentials "
-        "that expire. Trap: it runs while a request waits; cache what it fetches.",
+        "that expire; asked once more when the server refuses one. "
+        "Trap: it runs while a request waits; cache what it fetches.",
+    )
+    password_file: Path | None = Field(
+        None,
+        description="A file with the password alone, as Kubernetes and Docker mount secrets; read for each new "
+        "connection, and once more when the server refuses it. "
+        "Trap: a password in database_url beside it is an error, not a spare.",
     )
     one_trip: bool = Field(
         default=True,
@@ -211,6 +220,7 @@ class Settings(BaseSettings):
         urls = read_urls(values, found)
         fill_in(values, found, urls, os.environ)
         found.problems.extend(contradictions(values, found, urls))
+        _try_password_file(values, found)
         self = None
         try:
             self = build(values)
@@ -227,6 +237,11 @@ class Settings(BaseSettings):
     def url(self) -> DatabaseUrl | None:
         """The parsed ``database_url``; None where an embedded server will be started by ``resolve_url()``."""
         return self._url
+
+    @property
+    def url_file(self) -> str | None:
+        """The file that held ``database_url``, if one did."""
+        return self._found.url_file
 
     @property
     def endpoint(self) -> Endpoint:
@@ -283,7 +298,9 @@ class Settings(BaseSettings):
             url = self._migration or (pair.migration_url(self._url, self.pooler) if self._url else None)
             return str(url) if url else "unknown: set it before migrating" if self._url else "the embedded server"
         if name == "password":
-            return "a function" if value else "the one in database_url"
+            return "a function" if value else f"the one in {PASSWORD_FILE if self.password_file else URL}"
+        if name == PASSWORD_FILE:
+            return str(value) if value else "none"
         if name == "pooler" and value == "auto":
             return f"auto: {self.endpoint.kind}"
         if isinstance(value, bool):
@@ -298,6 +315,15 @@ class Settings(BaseSettings):
             return ()
         profile = connect_profile(self._url, self.driver, ca_bundle=certifi.where(), pooled=self.endpoint.pooled)
         return profile.notes
+
+
+def _try_password_file(values: dict[str, Any], found: Found) -> None:
+    path = values.get(PASSWORD_FILE)
+    if isinstance(path, (str, Path)):
+        try:
+            remember(read_secret(path, found.called(PASSWORD_FILE), "password"))
+        except ConfigurationError as error:
+            found.problems.append(in_one_line(error))
 
 
 def _text(value: Any) -> Any:

@@ -22,7 +22,7 @@ ENDPOINTS = [
     ("x.postgres.database.azure.com", "azure", "direct"),
     ("x.postgres.database.azure.com:6432", "azure", "transaction"),
     ("x.abc.eu-west-1.rds.amazonaws.com", "rds", "direct"),
-    ("x.proxy-abc.eu-west-1.rds.amazonaws.com", "rds", "transaction"),
+    ("x.proxy-abc.eu-west-1.rds.amazonaws.com", "rds-proxy", "transaction"),
     ("x.db.ondigitalocean.com:25061", "digitalocean", "transaction"),
     ("x.db.ondigitalocean.com:25060", "digitalocean", "direct"),
     ("db.example.com", None, "unknown"),
@@ -72,7 +72,7 @@ def test_pgbouncer_in_the_url_means_a_transaction_pooler() -> None:
 TWINS = [
     (f"{NEON}-pooler.us-east-2.aws.neon.tech", f"{NEON}.us-east-2.aws.neon.tech"),
     ("ep-x-1-pooler.c-2.us-east-1.aws.neon.tech:5432", "ep-x-1.c-2.us-east-1.aws.neon.tech:5432"),
-    ("aws-0-eu-central-1.pooler.supabase.com:6543", "aws-0-eu-central-1.pooler.supabase.com:5432"),
+    ("db.abcdefgh.supabase.co:6543", "db.abcdefgh.supabase.co:5432"),
     ("eu-west-1.pg.psdb.cloud:6432", "eu-west-1.pg.psdb.cloud:5432"),
 ]
 

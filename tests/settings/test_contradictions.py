@@ -8,6 +8,7 @@ from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
 
 URL = "postgresql://app:hunter22@db.example.com/shop"
+OPEN = URL.replace(":hunter22", "")
 NEON = "postgresql://app:hunter22@ep-x-1{}.eu-west-2.aws.neon.tech/{}"
 
 WRONG = [
@@ -100,6 +101,29 @@ WRONG = [
         "DATABASE_URL_FILE names /nowhere, which cannot be read: No such file or directory",
     ),
     ({"DATABASE_URL_FILE": "/dev/null"}, "DATABASE_URL_FILE names /dev/null, which is empty; write the URL into it"),
+    (
+        {"DATABASE_URL": OPEN, "DATABASE_PASSWORD_FILE": "/nowhere"},
+        "DATABASE_PASSWORD_FILE names /nowhere, which cannot be read: No such file or directory",
+    ),
+    (
+        {"DATABASE_URL": OPEN, "DATABASE_PASSWORD_FILE": "/dev/null"},
+        "DATABASE_PASSWORD_FILE names /dev/null, which is empty; write the password into it",
+    ),
+    (
+        {"DATABASE_URL": URL, "DATABASE_PASSWORD_FILE": __file__},
+        "DATABASE_URL holds a password and DATABASE_PASSWORD_FILE names another; keep one of them",
+    ),
+    (
+        {"DATABASE_PASSWORD_FILE": __file__},
+        "DATABASE_PASSWORD_FILE is set but DATABASE_URL is not; set both or neither",
+    ),
+    (
+        {"DATABASE_URL": URL + "?pgbouncer=true&options=-c%20search_path%3Dx"},
+        (
+            "the database URL sets search_path in options, which a transaction pooler refuses "
+            "(unsupported startup parameter in options: search_path)"
+        ),
+    ),
 ]
 
 
@@ -177,3 +201,18 @@ def test_a_password_that_is_no_function_is_refused_unseen() -> None:
     with pytest.raises(ConfigurationError, match="password is not a function") as caught:
         Settings(database_url=URL, password="hunter22")  # type: ignore[arg-type]
     assert "hunter22" not in str(caught.value)
+
+
+def test_two_sources_of_a_password_are_refused() -> None:
+    """Which of a function and a file is right, nobody can tell."""
+    with pytest.raises(ConfigurationError, match="both password and password_file are given"):
+        Settings(database_url=OPEN, password=lambda: "hunter22", password_file=__file__)
+
+
+def test_the_file_of_another_url_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL in the code that has a password does not get the one that the environment holds for another."""
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", "/nowhere")
+    settings = Settings(database_url=URL)
+    assert settings.password_file is None
+    row = next(row for row in settings.explain() if row.name == "password_file")
+    assert row.adjusted == "DATABASE_PASSWORD_FILE ignored: it belongs to another URL than the one given"

@@ -38,8 +38,10 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (settings.request_deadline, settings.password) == (10, None)
 
 
+OPEN = NEON.replace(":hunter22", "").format("-pooler")  # its password is in the file
 VALUES = {
-    "DATABASE_URL": ("database_url", NEON.format("-pooler"), SecretStr(NEON.format("-pooler"))),
+    "DATABASE_URL": ("database_url", OPEN, SecretStr(OPEN)),
+    "DATABASE_PASSWORD_FILE": ("password_file", "password", Path("password")),
     "MIGRATION_DATABASE_URL": ("migration_database_url", NEON.format(""), SecretStr(NEON.format(""))),
     "APP_ENV": ("tier", "production", "production"),
     "DATABASE_DRIVER": ("driver", "asyncpg", "asyncpg"),
@@ -59,6 +61,7 @@ VALUES = {
 
 def test_every_variable_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each field has its variable, and explain() names it."""
+    Path("password").write_text("hunter22")
     for name, (_, written, _) in VALUES.items():
         monkeypatch.setenv(name, written)
     settings = Settings()
@@ -69,6 +72,7 @@ def test_every_variable_is_read_from_the_environment(monkeypatch: pytest.MonkeyP
 
 def test_every_variable_is_read_from_dotenv() -> None:
     """The same names work in a .env file in the working folder."""
+    Path("password").write_text("hunter22")
     Path(".env").write_text("".join(f"{name}='{written}'\n" for name, (_, written, _) in VALUES.items()))
     settings = Settings()
     assert {field: getattr(settings, field) for field, _, _ in VALUES.values()} == {f: v for f, _, v in VALUES.values()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onetrip._core import pair, tiers
-from onetrip._core.complaints import unknown_tier
+from onetrip._core.complaints import in_one_line, unknown_tier
 from onetrip._core.endpoint import POOLERS
 from onetrip._core.found import Found
 from onetrip._core.names import near_misses
@@ -12,15 +12,14 @@ from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
 from onetrip.errors import ConfigurationError
 
-URL, MIGRATION = "database_url", "migration_database_url"
+URL, MIGRATION, PASSWORD, PASSWORD_FILE = "database_url", "migration_database_url", "password", "password_file"
 Urls = dict[str, DatabaseUrl]
 
 
 def read_urls(values: dict[str, Any], found: Found) -> Urls:
     """Parse both URLs and remember what in them is secret; one that cannot be read becomes a problem."""
-    if found.where.get(URL) == "argument" and found.where.get(MIGRATION, "argument") != "argument":
-        found.adjusted[MIGRATION] = f"{found.called(MIGRATION)} ignored: it belongs to another URL than the one given"
-        del values[MIGRATION], found.where[MIGRATION]
+    if found.where.get(URL) == "argument":
+        _ignore(MIGRATION, values, found)
     urls: Urls = {}
     for name in (URL, MIGRATION):
         text = values.get(name)
@@ -30,11 +29,20 @@ def read_urls(values: dict[str, Any], found: Found) -> Urls:
             urls[name] = parse_url(text, name=found.called(name))
         except ConfigurationError as error:
             remember(text.strip())  # which part is the password, nobody knows
-            found.problems.append(f"{error.what}; {error.hint}")
+            found.problems.append(in_one_line(error))
         else:
             for secret in urls[name].secrets():
                 remember(secret)
+    if found.where.get(URL) == "argument" and URL in urls and urls[URL].password is not None:
+        _ignore(PASSWORD_FILE, values, found)
     return urls
+
+
+def _ignore(name: str, values: dict[str, Any], found: Found) -> None:
+    """Drop what stands in the environment for another URL than the one in the code."""
+    if found.where.get(name, "argument") != "argument":
+        found.adjusted[name] = f"{found.called(name)} ignored: it belongs to another URL than the one given"
+        del values[name], found.where[name]
 
 
 def fill_in(values: dict[str, Any], found: Found, urls: Urls, environment: Mapping[str, str]) -> None:
@@ -62,6 +70,18 @@ def contradictions(values: Mapping[str, Any], found: Found, urls: Urls) -> Itera
         )
     elif MIGRATION in urls and URL not in values:
         yield f"{found.called(MIGRATION)} is set but DATABASE_URL is not; set both or neither"
+    if PASSWORD_FILE in values:
+        yield from _second_passwords(values, found, urls)
+
+
+def _second_passwords(values: Mapping[str, Any], found: Found, urls: Urls) -> Iterator[str]:
+    ours = found.called(PASSWORD_FILE)
+    if values.get(PASSWORD) is not None:
+        yield f"both {found.called(PASSWORD)} and {ours} are given; keep one of them"
+    if URL not in values:
+        yield f"{ours} is set but DATABASE_URL is not; set both or neither"
+    elif URL in urls and urls[URL].password is not None:
+        yield f"{found.called(URL)} holds a password and {ours} names another; keep one of them"
 
 
 def _is_about_url(line: str) -> bool:

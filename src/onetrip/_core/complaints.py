@@ -6,6 +6,7 @@ from typing import Any
 from onetrip._core.names import did_you_mean
 from onetrip._core.secrets import redact
 from onetrip._core.tiers import TIER_ALIASES, TIERS
+from onetrip.errors import ConfigurationError
 
 _LONGEST = 40  # a longer value is no typing error but something in the wrong place
 _WANTED = {
@@ -29,6 +30,11 @@ def complain(errors: Iterable[Mapping[str, Any]], called: Callable[[str], str], 
     return list(dict.fromkeys(_line(error, called, fields) for error in errors))
 
 
+def in_one_line(error: ConfigurationError) -> str:
+    """Return what is wrong and what to write, as one line among others."""
+    return f"{error.what}; {error.hint}" if error.hint else error.what
+
+
 def unknown_tier(name: str, value: str) -> str:
     """Return the line for a tier that does not exist."""
     return f"{name} is {_shown(value)}, which is no tier; {did_you_mean(value, (*TIERS, *TIER_ALIASES))}"
@@ -40,6 +46,8 @@ def _line(error: Mapping[str, Any], called: Callable[[str], str], fields: tuple[
     if kind == "extra_forbidden":
         return f"there is no setting {place!r}; {did_you_mean(place, fields)}"
     name, value = called(place), error.get("input")
+    if place == "password_file":
+        return f"{name} is not the path of a file"
     if place == "password":
         return f"{name} is not a function; give one that returns the password, or put the password into DATABASE_URL"
     if place.endswith("database_url"):

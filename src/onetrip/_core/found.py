@@ -11,6 +11,8 @@ class Found:
     adjusted: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
+    url_file: str | None = None
+    """The file that held the URL: a password that was changed is changed there."""
 
     def called(self, name: str) -> str:
         """Return what the user calls a setting: its variable where one set it, else the argument's name."""

@@ -25,6 +25,7 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "statement_timeout": ("DATABASE_STATEMENT_TIMEOUT",),
     "idle_in_transaction_timeout": ("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT",),
     "request_deadline": ("DATABASE_REQUEST_DEADLINE",),
+    "password_file": ("DATABASE_PASSWORD_FILE",),
     "one_trip": ("DATABASE_ONE_TRIP",),
 }
 """Which variables set which field, the first one found wins; the first name of each is ours, the others are customs."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from onetrip._core.endpoint import Kind, describe, direct_twin
+from onetrip._core.endpoint import Kind, describe, session_twin
+from onetrip._core.providers import neon_endpoint
 from onetrip._core.url import DatabaseUrl
 
 # There the pooler's database is a pool's name, chosen freely.
@@ -10,21 +11,23 @@ _POOL_NAMES = {"digitalocean"}
 
 
 def migration_url(url: DatabaseUrl, pooler: str = "auto") -> DatabaseUrl | None:
-    """Return where migrations go if nobody said it: the URL itself if it holds a session, else its direct twin.
+    """Return where migrations go if nobody said it: the URL itself if it holds a session, else its twin that does.
 
     None where a transaction pooler stands in between and its naming does not tell what is behind.
     """
     if describe(url, pooler).kind is not Kind.TRANSACTION:
         return url
-    twin = direct_twin(url)
-    return None if twin is None or describe(twin).kind is Kind.TRANSACTION or twin.hosts == url.hosts else twin
+    twin = session_twin(url)
+    if twin is None or describe(twin).kind is Kind.TRANSACTION or twin == url.with_params(pgbouncer=None):
+        return None
+    return twin
 
 
 def contradictions(url: DatabaseUrl, migration: DatabaseUrl, names: tuple[str, str], pooler: str) -> Iterator[str]:
     """Yield, one line each, what speaks against the two belonging together; ``names`` is what the user calls them."""
     ours, theirs = names
     if _is_pooled(url, migration, pooler):
-        twin = direct_twin(migration)
+        twin = session_twin(migration)
         host = f" ({twin.hosts[0].name}:{twin.hosts[0].port or 5432})" if twin else ""
         yield (
             f"{theirs} leads through a transaction pooler, where migrations lose their locks and settings; "
@@ -46,4 +49,4 @@ def _is_pooled(url: DatabaseUrl, migration: DatabaseUrl, pooler: str) -> bool:
 def _neon_endpoint(url: DatabaseUrl) -> str | None:
     if describe(url).provider not in {"neon", "vercel"}:
         return None
-    return url.hosts[0].name.lower().partition(".")[0].removesuffix("-pooler")
+    return (neon_endpoint(url) or "").lower().removesuffix("-pooler")

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from onetrip._core.endpoint import describe
+from onetrip._core.endpoint import DEFAULT_PORT, describe
+from onetrip._core.startup import check_options
 from onetrip._core.tls import Tls, choose_tls
 from onetrip._core.url import DatabaseUrl
 from onetrip.errors import ConfigurationError
 
 DRIVERS = ("psycopg", "psycopg2", "asyncpg")
-DEFAULT_PORT = 5432
 
 
 def _words(text: str) -> frozenset[str]:
@@ -93,7 +93,7 @@ def connect_profile(
 
     ``connect_timeout`` beats the URL's (it is the setting that was derived from it), the URL's ``application_name``
     beats ours. ``pooled`` (a transaction pooler is in between) turns prepared statements off; None looks at the URL.
-    Raises ConfigurationError that names a parameter no driver knows, or that this driver cannot honour.
+    Raises ConfigurationError that names a parameter no driver knows, or that driver or pooler cannot honour.
     """
     _refuse_unknown(url.params)
     endpoint = describe(url)
@@ -101,6 +101,8 @@ def connect_profile(
     timeout = connect_timeout if connect_timeout is not None else _seconds(url.params.get("connect_timeout"))
     name = url.params.get("application_name") or url.params.get("fallback_application_name") or application_name
     pooled = endpoint.pooled if pooled is None else pooled
+    if pooled and (options := url.params.get("options")):
+        check_options(options, endpoint.provider)
     if driver == "asyncpg":
         return _asyncpg(url, tls, notes, timeout=timeout, name=name, pooled=pooled)
     if driver not in DRIVERS:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from onetrip._core import classify
-from onetrip._core.endpoint import Endpoint, Kind, describe
+from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.profile import ConnectProfile, connect_profile
-from onetrip._core.secrets import remember
-from onetrip._engine import bridge
+from onetrip._engine import connect
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
 from onetrip._engine.tls import ca_bundle, ssl_argument
-from onetrip.errors import ConfigurationError, Phase
+from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine.interfaces import Dialect
-
     from onetrip._core.url import DatabaseUrl
 
 APPLICATION_NAME = "onetrip"
@@ -58,8 +52,8 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     engine.pool.ledger = ledger
     Liveness(engine, settings, ledger)
     where = _where(target)
-    _connect_listener(engine, settings, where)
-    return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.kind is Kind.DIRECT)
+    connect.listen(engine, settings, where)
+    return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.takes_options)
 
 
 def _settings(url: str | None, settings: Settings | None) -> Settings:
@@ -71,7 +65,7 @@ def _settings(url: str | None, settings: Settings | None) -> Settings:
 
 
 def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asynchronous: bool) -> Engine:
-    if endpoint.kind is Kind.DIRECT:
+    if endpoint.takes_options:
         target = _with_timeouts(target, settings)
     profile = connect_profile(
         target,
@@ -124,32 +118,3 @@ def _where(target: DatabaseUrl) -> str:
     host = target.hosts[0] if target.hosts else None
     place = f"{host.name}:{host.port or 5432}" if host else "the local server"
     return f"{place}/{target.database or target.user or ''}".rstrip("/")
-
-
-def _connect_listener(engine: Engine, settings: Settings, where: str) -> None:
-    @event.listens_for(engine, "do_connect")
-    def do_connect(dialect: Dialect, _record: object, args: list[Any], arguments: dict[str, Any]) -> Any:
-        try:
-            if settings.password is not None:
-                arguments["password"] = _fresh(settings.password)
-            if dialect.is_async:
-                return bridge.wait_for(_connect_whole(dialect, args, arguments))
-            return dialect.connect(*args, **arguments)
-        except (dialect.loaded_dbapi.Error, OSError) as error:
-            found = classify.facts(error)
-            kind = classify.classify(found, Phase.CONNECT)
-            raise classify.explain(found, kind, Phase.CONNECT, where) from found.driver_error
-
-
-async def _connect_whole(dialect: Dialect, args: list[Any], arguments: dict[str, Any]) -> Any:
-    async def discard(connection: Any) -> None:
-        await bridge.in_greenlet(dialect.do_terminate, connection)
-
-    return await bridge.take_or_discard(bridge.in_greenlet(partial(dialect.connect, *args, **arguments)), discard)
-
-
-def _fresh(password: Any) -> str:
-    given = password()
-    secret = str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
-    remember(secret)
-    return secret
