@@ -209,7 +209,10 @@ def refused(target: Target, error: BaseException) -> Stopped:
         fix = f"write the right password in place of ***: {target.line()}"
     elif explained.code == DatabaseMissing.code:
         fix = f"CREATE DATABASE {target.url.database or target.url.user}, or correct the end of {target.line()}"
-    elif "options" in target.url.params and explained.code == "startup-refused":
+    elif explained.code == "startup-refused" and "options" not in target.url.params:
+        if target.environment.get("PGOPTIONS"):
+            fix = "unset PGOPTIONS: libpq sends it with every connection"
+    elif explained.code == "startup-refused":
         fix = target.line(target.url.with_params(options=None)) + "  and ALTER ROLE … SET for what it said"
     elif explained.code == ConnectTimeout.code:
         fix = "DATABASE_CONNECT_TIMEOUT=30, if it sleeps; else look at the server: it accepts and stays silent"

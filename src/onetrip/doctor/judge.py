@@ -41,7 +41,7 @@ class Case:
     def seats(self) -> int:
         """Return how many connections this role can have at most, everybody else's included."""
         role = self.facts.role
-        limits = [role["max_connections"] - (0 if role["superuser"] else role["reserved"])]
+        limits: list[int] = [role["max_connections"] - (0 if role["superuser"] else role["reserved"])]
         limits += [role[name] for name in ("role_limit", "database_limit") if role[name] >= 0]
         return max(min(limits), 0)
 
@@ -243,7 +243,8 @@ def _awake(case: Case) -> Iterator[Finding]:
             yield _keeps("autovacuum is at work; it ends by itself", "nothing")
         elif busy and row["backend_type"] == "client backend":
             who = row["application_name"] or row["user"]
-            what = f"{who} (process {row['pid']}) {'listens' if row['listens'] else f'sent a statement {row["since"]:.0f} s ago'}"
+            did = "listens" if row["listens"] else f"sent a statement {row['since']:.0f} s ago"
+            what = f"{who} (process {row['pid']}) {did}"
             yield _keeps(what, f"no keep-alive queries, health checks or schedulers against the database in {who}")
     if facts.replication.get("senders") or facts.replication.get("slots"):
         yield _keeps("a replication connection is open", "drop the subscription or slot that nobody needs")

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from onetrip._core import classify
-from onetrip._core.profile import DEFAULT_PORT
+from onetrip._core.endpoint import DEFAULT_PORT
 from onetrip._engine.probe import Connection, cut_after
 from onetrip._engine.tls import ca_bundle
 from onetrip.doctor import blame

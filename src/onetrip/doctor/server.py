@@ -104,10 +104,19 @@ def ask(connection: Connection) -> Facts:
         answers[name] = _rows(connection, name, statement, unsaid)
     alembic = [_revisions(connection, row, unsaid) for row in answers["alembic"]]
     skew, round_trip = _clock(connection)
-    single = {name: (answers[name] or [{}])[0] for name in ("role", "replication", "busy")}
-    several = {name: tuple(answers[name]) for name in ("settings", "sessions", "row_security")}
+    role, replication, busy = ((answers[name] or [{}])[0] for name in ("role", "replication", "busy"))
     return Facts(
-        connection.info.server_version, skew, round_trip, alembic=tuple(alembic), unsaid=unsaid, **single, **several
+        version=connection.info.server_version,
+        skew=skew,
+        round_trip=round_trip,
+        role=role,
+        settings=tuple(answers["settings"]),
+        sessions=tuple(answers["sessions"]),
+        row_security=tuple(answers["row_security"]),
+        alembic=tuple(alembic),
+        replication=replication,
+        busy=busy,
+        unsaid=unsaid,
     )
 
 
