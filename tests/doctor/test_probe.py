@@ -102,8 +102,10 @@ def test_it_is_tried_once_in_a_process(postgres: Postgres, database_url: str) ->
 
 def test_silence_ends_in_time(postgres: Postgres, database: str) -> None:
     """A pooler that has no server connection to give cannot hold the probe."""
-    with pooler(postgres, "transaction", default_pool_size=1) as bouncer:
-        with psycopg.connect(bouncer.url(database)) as holder:
-            holder.execute("SELECT 1")
-            with pytest.raises(psycopg.Error):
-                probe(parse_url(bouncer.url(database)), timeout=1.0)
+    with (
+        pooler(postgres, "transaction", default_pool_size=1) as bouncer,
+        psycopg.connect(bouncer.url(database)) as holder,
+    ):
+        holder.execute("SELECT 1")
+        with pytest.raises(psycopg.Error):
+            probe(parse_url(bouncer.url(database)), timeout=1.0)

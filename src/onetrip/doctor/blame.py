@@ -199,11 +199,11 @@ def _unverified(target: Target, distrust: str | None) -> Finding:
 # Authentication and after
 
 
-def refused(target: Target, error: BaseException) -> Stopped:
+def refused(target: Target, error: BaseException, *, offers_tls: bool = True) -> Stopped:
     """Blame what the server, the pooler or the proxy said while connecting."""
-    found = classify.facts(error)
-    said = classify.plain(found.text) or type(error).__name__
-    explained = explain_connect(error)
+    said = classify.plain(classify.facts(error).text) or type(error).__name__
+    # A server says "no encryption" of every plaintext client, also where it has no encryption to give.
+    explained = explain_connect(error if offers_tls else OSError(str(error).replace(", no encryption", "")))
     fix = explained.step
     if explained.code == AuthenticationFailed.code:
         fix = f"write the right password in place of ***: {target.line()}"

@@ -138,12 +138,19 @@ class Route:
                 found = classify.facts(error)
                 waking = classify.classify(found, Phase.CONNECT) is DatabaseWaking
                 if not waking or budget.left() < PAUSE:
-                    raise blame.refused(self.target, error) from error
+                    raise blame.refused(self.target, error, offers_tls=self._offers_tls()) from error
                 time.sleep(PAUSE)
             else:
                 info = self.connection.info
                 self._first = budget.spent
                 return Outcome.OK, f"{info.user} in {info.dbname}, TCP and TLS included"
+
+    def _offers_tls(self) -> bool:
+        """Ask again where the URL made us not ask: what a refusal means depends on it."""
+        try:
+            return self.shown is not None or (self.place is not None and offers_tls(self.place, self.budget.left(TLS)))
+        except OSError:
+            return False
 
     def _connect(self, seconds: float) -> Connection:
         arguments = dict(self.target.profile.arguments)
