@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from onetrip._core import classify
 from onetrip._core.endpoint import pooled_twin
 from onetrip._core.url import Host
@@ -202,8 +204,10 @@ def _unverified(target: Target, distrust: str | None) -> Finding:
 def refused(target: Target, error: BaseException, *, offers_tls: bool = True) -> Stopped:
     """Blame what the server, the pooler or the proxy said while connecting."""
     said = classify.plain(classify.facts(error).text) or type(error).__name__
-    # A server says "no encryption" of every plaintext client, also where it has no encryption to give.
-    explained = explain_connect(error if offers_tls else OSError(str(error).replace(", no encryption", "")))
+    if not offers_tls and "no pg_hba.conf entry" in said:
+        # A server says "no encryption" of every plaintext client, also where it has no encryption to give.
+        error = psycopg.OperationalError(said.replace(", no encryption", ""))
+    explained = explain_connect(error)
     fix = explained.step
     if explained.code == AuthenticationFailed.code:
         fix = f"write the right password in place of ***: {target.line()}"
