@@ -109,6 +109,7 @@ def test_silent_port(look: Look) -> None:
     assert "nothing is said" in cause(report, "connect-timeout").what
 
 
+@pytest.mark.slow  # nothing but the time tells silence from slowness
 def test_silent_after_the_handshake(look: Look, postgres: Postgres, database_url: str) -> None:
     """A server whose answers are lost, with no TLS to notice it before, ends in time as well."""
     with Proxy(postgres.port) as proxy:

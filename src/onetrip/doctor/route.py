@@ -22,7 +22,7 @@ from onetrip.doctor.target import Target
 from onetrip.errors import DatabaseWaking, Phase
 
 NAMES = ("DNS", "TCP", "TLS", "authentication", "waking", "first query")
-DNS, TCP, TLS, CONNECT = 2.5, 2.5, 4.0, 6.0  # seconds that each may take at most
+DNS, TCP, TLS, CONNECT = 2.5, 2.5, 3.0, 6.0  # seconds that each may take at most
 SLOW = 1.0  # seconds: only then is a second connection opened, to see whether the first one had to wake somebody
 PAUSE = 0.25
 
@@ -138,7 +138,8 @@ class Route:
                 found = classify.facts(error)
                 waking = classify.classify(found, Phase.CONNECT) is DatabaseWaking
                 if not waking or budget.left() < PAUSE:
-                    raise blame.refused(self.target, error, offers_tls=self._offers_tls()) from error
+                    encrypts = "no pg_hba.conf entry" not in found.text or self._offers_tls()
+                    raise blame.refused(self.target, error, offers_tls=encrypts) from error
                 time.sleep(PAUSE)
             else:
                 info = self.connection.info
