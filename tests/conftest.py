@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
+from tests.harness.neon import NeonProxy, resolve_names
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
@@ -129,3 +130,29 @@ def pooled_url(pgbouncer: PgBouncer, database: str) -> Iterator[str]:
     """Return the URL of the same database through PgBouncer in transaction mode."""
     yield pgbouncer.url(database)
     pgbouncer.free(database)
+
+
+@pytest.fixture(scope="session")
+def neon(postgres: Postgres, pgbouncer: PgBouncer) -> Iterator[NeonProxy]:
+    """Play Neon before ``postgres`` and ``pgbouncer``; a test that suspends it starts all three of its own."""
+    with NeonProxy(postgres, pgbouncer) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def neon_names(neon: NeonProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Neon's hosts lead to ``neon``, and its authority be one that this machine knows, as Neon's public one is."""
+    resolve_names(monkeypatch)
+    monkeypatch.setenv("PGSSLROOTCERT", str(neon.ca_file))
+
+
+@pytest.fixture
+def neon_url(neon: NeonProxy, neon_names: None, database: str) -> str:
+    """Return the direct URL of the test's own database as Neon's console shows it."""
+    return neon.url(database)
+
+
+@pytest.fixture
+def neon_pooled_url(neon: NeonProxy, neon_names: None, database: str, pooled_url: str) -> str:
+    """Return the ``-pooler`` URL of the same database; ``pooled_url`` clears the pooler up."""
+    return neon.url(database, pooled=True)

@@ -7,11 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from onetrip._core.names import FIELD_NAMES, URL_FILE
+from onetrip.cli import app
 from tests.harness.snippets import snippets
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INDEX = ROOT / "docs" / "README.md"
+FENCE = re.compile(r"^ *```([^\n]*)\n(.*?)^ *```$", re.M | re.S)
+VARIABLE = re.compile(r"\b(?:[A-Z]+_)*DATABASE_[A-Z_]+\b|\bAPP_ENV\b")
 TARGET = re.compile(r"^([a-z][a-z-]*):(?:.*?## (.*))?", re.M)
 
 
@@ -45,6 +52,48 @@ def test_every_make_target_is_explained() -> None:
     assert {"demo", "test", "test-all", "lint", "clean"} <= targets.keys()
     assert [name for name, explanation in targets.items() if not explanation] == []
     assert [name for name in targets if f"make {name}" not in contributing] == []
+
+
+def commands(page: Path) -> list[str]:
+    """Find what a page says to type that begins with `onetrip`, in shell blocks and between `backticks`."""
+    text = page.read_text()
+    shell = "".join(code for language, code in FENCE.findall(text) if language in {"sh", "console", ""})
+    typed = [line.partition("#")[0].strip().removeprefix("$ ") for line in shell.splitlines()]
+    typed += re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    return [command for command in typed if command.startswith("onetrip ")]
+
+
+def unknown_part(command: str) -> str | None:
+    """Return the first word of a command that the command line does not know."""
+    here = get_command(app)
+    for word in command.split()[1:]:
+        if isinstance(here, TyperGroup):
+            if word.strip("…") and word not in here.commands:
+                return word
+            here = here.commands.get(word, here)
+        elif word.startswith("--") and not any(word in option.opts for option in here.params):
+            return word
+    return None
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_id)
+def test_commands_exist(page: Path) -> None:
+    """Every `onetrip …` on a page is a command, with its options."""
+    assert {command: unknown for command in commands(page) if (unknown := unknown_part(command))} == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_variables_exist(page: Path) -> None:
+    """Every variable of ours that a page names is one that the settings read."""
+    known = {URL_FILE, *(name for names in FIELD_NAMES.values() for name in names)}
+    assert set(VARIABLE.findall(page.read_text())) - known == set()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "errors"], ids=page_id)
+def test_every_page_can_be_found(page: Path) -> None:
+    """The index of the documentation leads to every page."""
+    linked = {(INDEX.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", INDEX.read_text())}
+    assert page in {*linked, INDEX, ROOT / "README.md"}
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=page_id)

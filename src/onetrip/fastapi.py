@@ -47,6 +47,7 @@ READINESS_MEMORY = 5.0
 
 # What a client may know; hosts, SQL and constraint names stay in the log.
 _PUBLIC = {
+    507: "the database has no room left",
     503: "the database is not available right now",
     500: "the database could not do this",
     409: "this conflicts with what is already stored",

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
@@ -24,6 +23,7 @@ from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
+from onetrip._explanation import Explanation, explain
 from onetrip._sources import FOUND, Arguments, Variables, embedded_url, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
@@ -53,16 +53,6 @@ class Given(TypedDict, total=False):
     password: Password | None
     password_file: str | Path | None
     one_trip: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Say of one setting what it is, where it came from, and what was adjusted and why; secrets are masked."""
-
-    name: str
-    value: str
-    source: str
-    adjusted: str | None = None
 
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -278,36 +268,7 @@ class Settings(BaseSettings):
 
     def explain(self) -> list[Explanation]:
         """Say of each setting its value, where it came from, and what was adjusted; opens and starts nothing."""
-        return [self._explain(name) for name in type(self).model_fields]
-
-    def _explain(self, name: str) -> Explanation:
-        source = self._found.where.get(name, "default")
-        adjusted = self._found.adjusted.get(name)
-        value = self._shown(name)
-        if name == URL and self._url:
-            adjusted = "; ".join(self._check_profile()) or None
-        elif name == MIGRATION and not self._migration:
-            source = "derived from " + (self._found.called(URL) if self._url else "the embedded server")
-        return Explanation(name, value, source, adjusted)
-
-    def _shown(self, name: str) -> str:
-        value = getattr(self, name)
-        if name == URL:
-            return str(self._url) if self._url else "embedded, started at the first use"
-        if name == MIGRATION:
-            url = self._migration or (pair.migration_url(self._url, self.pooler) if self._url else None)
-            return str(url) if url else "unknown: set it before migrating" if self._url else "the embedded server"
-        if name == "password":
-            return "a function" if value else f"the one in {PASSWORD_FILE if self.password_file else URL}"
-        if name == PASSWORD_FILE:
-            return str(value) if value else "none"
-        if name == "pooler" and value == "auto":
-            return f"auto: {self.endpoint.kind}"
-        if isinstance(value, bool):
-            return "on" if value else "off"
-        extra = type(self).model_fields[name].json_schema_extra
-        unit = extra.get("unit") if isinstance(extra, dict) else None
-        return f"{value:g} {unit}".removesuffix("s" if value == 1 and unit != "s" else "") if unit else str(value)
+        return explain(self, self._found, self._migration, self._check_profile())
 
     def _check_profile(self) -> tuple[str, ...]:
         """Refuse at once what the driver will not take, and return what becomes stronger than written."""

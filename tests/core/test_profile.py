@@ -1,7 +1,6 @@
 """Every provider's URL becomes arguments that each driver takes, with TLS at least as strong as written."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,13 +11,10 @@ import pytest
 from onetrip._core.profile import DRIVERS, ConnectProfile, connect_profile
 from onetrip._core.url import parse_url
 from onetrip.errors import ConfigurationError
+from tests.core.provider_table import PASSWORD, RAW, ROWS
 
 CA = "/certificates/ca.pem"
 NEON = "ep-cool-darkness-123456"
-PASSWORD = "p%40ss%2Fw%25rd"
-
-LINES = Path(__file__).with_name("provider_urls.txt").read_text().replace("PASSWORD", PASSWORD).splitlines()
-PROVIDERS = [(text, libpq, asyncpg) for libpq, asyncpg, text in (line.split() for line in LINES[1:])]
 
 
 def profile(text: str, driver: str, **options: Any) -> ConnectProfile:
@@ -28,7 +24,7 @@ def profile(text: str, driver: str, **options: Any) -> ConnectProfile:
     )
 
 
-@pytest.mark.parametrize(("text", "mode"), [(text, mode) for text, mode, _ in PROVIDERS])
+@pytest.mark.parametrize(("text", "mode"), [(row.url, row.libpq) for row in ROWS])
 def test_libpq_takes_every_providers_url(text: str, mode: str) -> None:
     """The real libpq, in both drivers, accepts the arguments and keeps password, host and TLS mode."""
     url = parse_url(text)
@@ -42,7 +38,7 @@ def test_libpq_takes_every_providers_url(text: str, mode: str) -> None:
         assert taken["gssencmode"] == "disable"
 
 
-@pytest.mark.parametrize(("text", "mode"), [(text, mode) for text, _, mode in PROVIDERS])
+@pytest.mark.parametrize(("text", "mode"), [(row.url, row.asyncpg) for row in ROWS])
 async def test_asyncpg_takes_every_providers_url(text: str, mode: str) -> None:
     """The real asyncpg accepts every argument by name: it gets as far as the network, and is stopped there."""
     made = profile(text, "asyncpg")
@@ -54,11 +50,11 @@ async def test_asyncpg_takes_every_providers_url(text: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("text", [text for text, _, _ in PROVIDERS])
+@pytest.mark.parametrize("text", [row.url for row in ROWS])
 def test_a_profile_is_printed_without_its_password(text: str, driver: str) -> None:
     """The arguments hold the password; their owner does not show it."""
     made = profile(text, driver)
-    assert "p@ss/w%rd" not in repr(made)
+    assert RAW not in repr(made)
     assert PASSWORD not in repr(made)
 
 
@@ -80,7 +76,7 @@ def test_tls_is_never_lowered(driver: str, mode: str, binding: str, place: str) 
 
 def test_channel_binding_becomes_verify_full_for_asyncpg_and_is_said() -> None:
     """What asyncpg lacks is replaced by something as strong, and explained."""
-    made = profile(PROVIDERS[0][0], "asyncpg")
+    made = profile(ROWS[0].url, "asyncpg")
     assert (made.tls.mode, made.tls.rootcert) == ("verify-full", CA)
     assert made.notes == ("channel_binding=require became sslmode=verify-full: asyncpg has no channel binding",)
     assert "channel_binding" not in made.arguments
@@ -88,7 +84,7 @@ def test_channel_binding_becomes_verify_full_for_asyncpg_and_is_said() -> None:
 
 def test_channel_binding_stays_for_libpq() -> None:
     """A driver on libpq binds channels itself."""
-    made = profile(PROVIDERS[0][0], "psycopg")
+    made = profile(ROWS[0].url, "psycopg")
     assert made.arguments["channel_binding"] == "require"
     assert made.notes == ()
 

@@ -16,13 +16,10 @@ TRICKY = "%@:/?#&=+ '\"\\[]~éß漢😀\t"
 text = st.text(st.one_of(st.sampled_from(TRICKY), st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 names = text.filter(bool)
 labels = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z][a-z0-9-]{0,10}){0,3}", fullmatch=True)
-addresses = st.ip_addresses().map(str)
+addresses = st.one_of(st.ip_addresses().map(str), st.just("fe80::1%eth0"))
 sockets = names.filter(lambda name: "," not in name).map("/".__add__)
-hosts = st.builds(Host, st.one_of(labels, addresses), st.one_of(st.none(), st.integers(1, 65535)))
-places = st.one_of(
-    st.lists(hosts, max_size=3).map(tuple),
-    st.builds(Host, sockets, st.one_of(st.none(), st.integers(1, 65535))).map(lambda host: (host,)),
-)
+hosts = st.builds(Host, st.one_of(labels, addresses, sockets), st.one_of(st.none(), st.integers(1, 65535)))
+places = st.lists(hosts, max_size=3).map(tuple)
 parameter_names = st.from_regex(r"[a-z][a-z_]{0,15}", fullmatch=True).filter(
     lambda name: name not in {"host", "port", "user", "password", "dbname"}
 )

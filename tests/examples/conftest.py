@@ -27,7 +27,7 @@ USERS = ("ada", "ben", "cleo")
 def alembic_config(url: str, **given: Any) -> Config:
     """Return the example's own Alembic configuration, for one database."""
     settings = Settings(database_url=url, **({"tier": "test"} | given))
-    return Config(str(BACKEND / "alembic.ini"), attributes={"settings": settings, "quiet": True})
+    return Config(str(BACKEND / "alembic.ini"), attributes={"settings": settings})
 
 
 def add_users(postgres: Postgres, database: str, *users: str) -> None:

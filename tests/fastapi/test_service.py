@@ -76,6 +76,22 @@ async def test_an_error_is_logged_and_not_shown(db: AsyncDatabase | Database, ca
     assert isinstance(record.exc_info[1], errors.ReadOnlyViolation)
 
 
+async def test_every_error_has_an_answer(url: str) -> None:
+    """Whatever the class, the client gets its status, its code and one sentence."""
+    app = FastAPI(lifespan=lifespan(other(url)))
+    classes = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds = {kind.code: kind for kind in classes if issubclass(kind, errors.DatabaseError)}
+
+    @app.get("/{code}")
+    async def fail(code: str) -> None:
+        raise kinds[code]("no more")
+
+    async with client_of(app) as client:
+        for code, kind in kinds.items():
+            answer = await client.get(f"/{code}")
+            assert (answer.status_code, answer.json()["code"]) == (kind.http_status, code)
+
+
 async def test_an_applications_own_handler_wins(url: str) -> None:
     """Ours are defaults."""
     db = other(url)

@@ -3,15 +3,14 @@
 import asyncio
 import socket
 import struct
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+from .loop import LoopThread
 from .process import free_port
 
-T = TypeVar("T")
 CHUNK = 65_536
 Transit = asyncio.Queue[tuple[float, bytes]]  # when to deliver what; empty bytes are the end
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST instead of FIN
@@ -47,10 +46,9 @@ class Proxy:
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._thread.start()
-        self._hearing = self._call(self._new_event)
+        self._thread = LoopThread("proxy")
+        self._loop = self._thread.loop
+        self._hearing = self._thread.call(self._new_event)
 
     def __enter__(self) -> Self:
         self.start()
@@ -72,39 +70,36 @@ class Proxy:
 
     def start(self) -> None:
         """Accept connections, and serve those that waited while deaf."""
-        self._run(self._listen())
+        self._thread.run(self._listen())
 
     def stop(self) -> None:
         """Refuse new connections and reset the open ones, like a server that is gone."""
-        self._run(self._unlisten())
+        self._thread.run(self._unlisten())
         self.cut()
 
     def deaf(self) -> None:
         """Accept new connections and stay silent until hear(): a compute that wakes up, a firewall that swallows."""
-        self._call(self._hearing.clear)
+        self._thread.call(self._hearing.clear)
 
     def hear(self) -> None:
         """Serve again, those who wait first."""
-        self._call(self._hearing.set)
+        self._thread.call(self._hearing.set)
 
     def cut(self, *, reset: bool = True) -> None:
         """Close the open connections, with RST, or with a bare end of file; new ones are served."""
-        self._call(lambda: [link.close(reset=reset) for link in list(self._links)])
+        self._thread.call(lambda: [link.close(reset=reset) for link in list(self._links)])
 
     def drop(self, *, requests: bool = True, answers: bool = True) -> None:
         """Silence the open connections for ever without closing them; new ones are served.
 
         ``requests=False`` still delivers what the client sends and loses only the answers.
         """
-        self._call(lambda: [self._silence(link, requests=requests, answers=answers) for link in self._links])
+        self._thread.call(lambda: [self._silence(link, requests=requests, answers=answers) for link in self._links])
 
     def close(self) -> None:
         """Stop and end the thread."""
         self.stop()
-        self._run(self._finish())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.close()
 
     # Everything below runs in the proxy's thread.
 
@@ -128,11 +123,6 @@ class Proxy:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-
-    async def _finish(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -184,12 +174,3 @@ class Proxy:
         if (early := due - self._loop.time()) > 0:
             await asyncio.sleep(early)
         return data
-
-    def _call(self, function: Callable[[], T]) -> T:
-        async def call() -> T:
-            return function()
-
-        return self._run(call())
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)

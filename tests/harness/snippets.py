@@ -40,15 +40,16 @@ def snippets(page: Path) -> list[Snippet]:
     return found
 
 
-async def run_page(page: Path) -> None:
-    """Run a page's blocks in one namespace."""
+def run_page(page: Path) -> None:
+    """Run a page's blocks in one namespace, those that await on one event loop."""
     namespace = {"__name__": "__main__"}
-    for snippet in snippets(page):
-        if snippet.runs:
-            result = eval(snippet.compiled(), namespace)
-            if inspect.isawaitable(result):
-                await result
+    with asyncio.Runner() as runner:
+        for snippet in snippets(page):
+            if snippet.runs:
+                result = eval(snippet.compiled(), namespace)
+                if inspect.iscoroutine(result):
+                    runner.run(result)
 
 
 if __name__ == "__main__":
-    asyncio.run(run_page(Path(sys.argv[1])))
+    run_page(Path(sys.argv[1]))

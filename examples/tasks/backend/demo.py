@@ -86,7 +86,7 @@ def listen(port: int) -> socket.socket:
 
 def migrate(settings: Settings) -> None:
     """Bring the schema up to date, over the direct endpoint."""
-    config = Config(str(HERE / "alembic.ini"), attributes={"settings": settings, "quiet": True})
+    config = Config(str(HERE / "alembic.ini"), attributes={"settings": settings})
     command.upgrade(config, "head")
 
 

@@ -18,6 +18,7 @@ from onetrip.errors import DatabaseError, Phase, Retry
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BY_STATE: dict[str, type[DatabaseError]] = {
     "23505": e.UniqueViolation,
+    "23001": e.ForeignKeyViolation,  # ON DELETE RESTRICT since PostgreSQL 18
     "23503": e.ForeignKeyViolation,
     "23502": e.NotNullViolation,
     "23514": e.CheckViolation,

@@ -130,17 +130,16 @@ def _is_neon_local(url: DatabaseUrl) -> bool:
 
 
 def _xata_moved(url: DatabaseUrl, before: str, after: str) -> DatabaseUrl | None:
-    label, dot, zone = url.hosts[0].name.partition(".")
-    if label.endswith(("-ro", "-r")):
+    labels = [host.name.partition(".") for host in url.hosts]
+    if any(label.endswith(("-ro", "-r")) for label, _, _ in labels):
         return None
-    if not label.endswith(after):
-        label = label.removesuffix(before) + after
-    return replace(url, hosts=(Host(label + dot + zone, url.hosts[0].port),))
+    names = [label.removesuffix(before).removesuffix(after) + after + dot + zone for label, dot, zone in labels]
+    return replace(url, hosts=tuple(Host(name, host.port) for name, host in zip(names, url.hosts, strict=True)))
 
 
 _XATA = Naming(
     kind=_suffixed,
-    direct=lambda url: _xata_moved(url, "-pooler", "-rw") if _suffixed(url) is Kind.TRANSACTION else url,
+    direct=lambda url: _xata_moved(url, "-pooler", "-rw") or url,
     pooled=lambda url: _xata_moved(url, "-rw", "-pooler"),
 )
 
@@ -166,10 +165,15 @@ _SUPABASE_SHARED = Naming(
 
 # Prisma: one host for all, and one for all pooled.
 
+
+def _renamed(name: str) -> Move:
+    return lambda url: replace(url, hosts=tuple(Host(name, host.port) for host in url.hosts))
+
+
 _PRISMA = Naming(
     kind=lambda url: Kind.TRANSACTION if url.hosts[0].name.startswith("pooled.") else Kind.DIRECT,
-    direct=lambda url: replace(url, hosts=(Host("db.prisma.io", url.hosts[0].port),)),
-    pooled=lambda url: replace(url, hosts=(Host("pooled.db.prisma.io", url.hosts[0].port),)),
+    direct=_renamed("db.prisma.io"),
+    pooled=_renamed("pooled.db.prisma.io"),
 )
 
 

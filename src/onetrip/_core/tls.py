@@ -57,6 +57,8 @@ def _default(endpoint: Endpoint, root: str | None) -> str:
         return "verify-full"
     if endpoint.is_local:
         return "prefer"  # not "disable": a local server may insist on TLS
+    # A private network's name (*.railway.internal, *.flycast, Render's dpg-…-a) proves nothing about the network, and
+    # its certificate is the server's own: "require" holds there, "verify-full" cannot. Who wants it in clear says so.
     return "verify-full" if endpoint.public_ca else "require"
 
 

@@ -10,7 +10,7 @@ import typer
 from onetrip.cli._app import app
 
 if TYPE_CHECKING:
-    from onetrip.settings import Explanation
+    from onetrip._explanation import Explanation
 
 
 @app.command()

@@ -101,7 +101,7 @@ $migration$
 
 def upgrade() -> None:
     """Make the tables if this is a demo and they are missing."""
-    demo = context.config.attributes["tier"] in DEMO_TIERS
+    demo = context.config.attributes["settings"].tier in DEMO_TIERS
     op.execute(UPGRADE % {"demo": str(demo).lower()})
 
 

@@ -1,0 +1,7 @@
+"""Alembic's environment."""
+
+from app.models import SQLModel
+
+from onetrip import migrations
+
+migrations.run(SQLModel.metadata)

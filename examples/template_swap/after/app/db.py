@@ -1,0 +1,5 @@
+"""The database."""
+
+from onetrip import Database
+
+db = Database()

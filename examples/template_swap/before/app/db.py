@@ -1,0 +1,7 @@
+"""The engine."""
+
+from sqlmodel import create_engine
+
+from .config import settings
+
+engine = create_engine(str(settings.database_uri))

@@ -1,0 +1,43 @@
+"""An event loop in a thread of its own, for what has to serve while a test blocks."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Run coroutines and functions in the loop's thread, from any other one."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], *, timeout: float = 10.0) -> T:
+        """Return what the coroutine returns."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what the function returns."""
+
+        async def call() -> T:
+            return function()
+
+        return self.run(call())
+
+    def close(self) -> None:
+        """Cancel what still runs and end the thread."""
+        self.run(self._cancel())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _cancel(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_default_executor()

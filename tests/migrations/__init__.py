@@ -1,0 +1,1 @@
+"""Migrations on the application's settings, on real servers."""
