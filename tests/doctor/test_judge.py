@@ -24,6 +24,7 @@ ROLE = {
     "max_connections": 104,
     "reserved": 7,
     "replica": False,
+    "brings_a_role": False,
     "sees_all": True,
 }
 

@@ -18,9 +18,9 @@ SECRET = "hunter-22-secret"
 
 
 @contextmanager
-def role(postgres: Postgres, database: str, attributes: str) -> Iterator[str]:
+def role(postgres: Postgres, database: str, attributes: str, prefix: str = "role") -> Iterator[str]:
     """Lend a role, and give its URL."""
-    name = f"role_{database[-8:]}"
+    name = f"{prefix}_{database[-8:]}"
     postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{SECRET}' {attributes}")
     try:
         yield postgres.url(database, user=name, password=SECRET)
@@ -91,6 +91,22 @@ def test_bypassrls_makes_policies_void(look: Look, postgres: Postgres, database:
         first = cause(look(url), "row-security-void")
     assert "has BYPASSRLS: note" in first.what
     assert "NOBYPASSRLS" in first.fix
+
+
+def test_a_role_that_policies_bind_is_enough(look: Look, postgres: Postgres, database: str) -> None:
+    """Where the login may become a role that is bound, it is a note: transactions may well run under it."""
+    with role(postgres, database, "BYPASSRLS") as url, role(postgres, database, "", "bound"):
+        login, bound = f"role_{database[-8:]}", f"bound_{database[-8:]}"
+        for statement in (
+            "CREATE TABLE note (id int)",
+            "ALTER TABLE note ENABLE ROW LEVEL SECURITY",
+            f"GRANT SELECT ON note TO {login}, {bound}",
+            f"GRANT {bound} TO {login}",
+        ):
+            postgres.execute(statement, database=database)
+        finding = found(look(url), "row-security-void")
+    assert finding.level is Level.NOTE
+    assert f"role='{bound}'" in finding.fix
 
 
 def test_an_owner_is_not_bound_unless_forced(look: Look, database_url: str) -> None:

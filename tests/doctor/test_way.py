@@ -101,6 +101,21 @@ def test_refused_port(look: Look) -> None:
     assert "host and port" in cause(report, "database-unreachable").fix
 
 
+def test_a_socket_that_is_not_there(look: Look, tmp_path: Path) -> None:
+    """DNS, TCP and TLS have no part in a Unix socket; the missing file is the cause."""
+    report = look(f"postgresql://app:hunter22@/app?host={tmp_path}")
+    assert [step.outcome.value for step in report.steps[:4]] == ["skipped", "skipped", "skipped", "failed"]
+    cause(report, "database-unreachable")
+
+
+def test_an_address_in_the_url_is_used_and_the_name_still_verified(look: Look, postgres15_tls: Postgres) -> None:
+    """The address says where, the host says who: DNS is not asked."""
+    query = {"sslmode": "verify-full", "sslrootcert": postgres15_tls.ca_file, "hostaddr": "127.0.0.1"}
+    assert not look(postgres15_tls.url(host="localhost", **query), DATABASE_POOL_MAX="5").wrong
+    elsewhere = look(postgres15_tls.url(host="no-such-host.invalid", **query))
+    assert "not for no-such-host.invalid" in cause(elsewhere, "tls-refused").what
+
+
 def test_silent_port(look: Look) -> None:
     """An open port that says nothing is told apart from a refusing one, well before ten seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -81,12 +81,11 @@ class _Trial:
     @contextmanager
     def connect(self, options: str = "") -> Iterator[Connection]:
         left = self.end - time.monotonic()
-        url = self.url
-        if options:
-            url = url.with_params(options=f"{url.params.get('options', '')} {options}".strip())
         profile = connect_profile(
-            url, "psycopg", ca_bundle=ca_bundle(), connect_timeout=left, application_name="onetrip probe"
+            self.url, "psycopg", ca_bundle=ca_bundle(), connect_timeout=left, application_name="onetrip probe"
         )
+        if options:  # past the profile, which knows by name what some poolers refuse; here it is tried
+            profile.arguments["options"] = f"{profile.arguments.get('options', '')} {options}".strip()
         with closing(psycopg.connect(**profile.arguments, autocommit=True)) as opened, cut_after(opened, left):
             yield opened
 

@@ -20,11 +20,9 @@ _NAMES = {
     Kind.UNKNOWN: "unknown",
 }
 _SETTING = {Kind.DIRECT: "none", Kind.TRANSACTION: "transaction", Kind.SESSION: "session"}
-# libpq reads these where the URL says nothing; asyncpg reads few of them.
+# libpq reads these where the URL says nothing; asyncpg reads few of them. PGSSLROOTCERT is read for all of them by us.
 _STEERS = {
     "PGOPTIONS": "options",
-    "PGSSLMODE": None,  # ours is always given
-    "PGSSLROOTCERT": "sslrootcert",
     "PGSSLCERT": "sslcert",
     "PGSSLNEGOTIATION": "sslnegotiation",
     "PGCHANNELBINDING": "channel_binding",

@@ -25,16 +25,17 @@ from onetrip.doctor.target import Target, aim, aim_at_migrations
 from onetrip.errors import ConfigurationError, OnetripError
 from onetrip.settings import Settings
 
-SECONDS = 9.0
-"""What the whole may take; the interpreter's start comes on top."""
+SECONDS = 8.0
+"""After this nothing new is begun; what has begun may take two seconds more, libpq's shortest time-out."""
 PROBE = 3.0
 
 
 class Examination:
     """Look once; ``report()`` has all that was seen."""
 
-    def __init__(self, environment: Mapping[str, str], workers: int | None, replicas: int | None) -> None:
-        self.environment, self.workers, self.replicas = environment, workers, replicas
+    def __init__(self, workers: int | None, replicas: int | None) -> None:
+        self.environment: Mapping[str, str] = os.environ
+        self.workers, self.replicas = workers, replicas
         self.budget = Budget(SECONDS)
         self.steps: tuple[Step, ...] = tuple(Step(name, Outcome.NOT_REACHED) for name in NAMES)
         self.findings: list[Finding] = []
@@ -71,10 +72,13 @@ class Examination:
                 facts = ask(connection)
         except psycopg.Error as error:
             self._unfinished("the server's figures", error)
-        seen = self._probe(target)
-        if seen is not None:
-            self.findings += judge_endpoint(target, seen)
-        self._look_at_migrations(target)
+        seen = None
+        if self.budget.over:
+            self.findings.append(Finding("not-examined", Level.NOTE, "the time was up before the endpoint was tried"))
+        else:
+            seen = self._probe(target)
+            self.findings += judge_endpoint(target, seen) if seen else []
+            self._look_at_migrations(target)
         if facts is not None:
             self._judge(target, facts, seen.kind if seen else target.endpoint.kind)
 
@@ -112,7 +116,7 @@ class Examination:
             why = "Migrations need a session: locks, and settings that last."
             self.findings.append(Finding("migration-url-unknown", Level.NOTE, error.what, why, error.hint or ""))
             return
-        if other is None:
+        if other is None or self.budget.over:
             return
         try:
             self.findings += judge_migrations(other, probe(other.url, timeout=self.budget.left(PROBE)))
@@ -148,14 +152,13 @@ def examine(
     *,
     workers: int | None = None,
     replicas: int | None = None,
-    environment: Mapping[str, str] = os.environ,
 ) -> Report:
     """Examine the database that the settings name, or ``url``; raises nothing that the database does.
 
     It connects, so it wakes a database that sleeps; it writes nothing and leaves nothing behind. ``workers`` and
     ``replicas`` say how many processes share the server; without them the usual variables are read.
     """
-    examination = Examination(environment, workers, replicas)
+    examination = Examination(workers, replicas)
     examination.run(url)
     return examination.report()
 

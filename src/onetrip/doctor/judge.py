@@ -78,12 +78,12 @@ def _version(case: Case) -> Iterator[Finding]:
 
 def _settings(case: Case) -> Iterator[Finding]:
     for row in case.facts.settings:
-        if row["leaked"]:
+        if row["leaked"] and row["name"] not in case.url.params.get("options", ""):
             yield _leaked(row)
         elif row["name"] == "default_transaction_read_only" and row["setting"] == "on":
             yield _read_only(case, row)
     role = case.facts.role
-    if role and role["user"] != role["login"]:
+    if role and role["user"] != role["login"] and not role["brings_a_role"]:
         yield _leaked({"name": "role", "setting": role["user"]})
     if role and role["replica"]:
         why = "Every write fails with 25006."
@@ -123,6 +123,7 @@ def _rights(case: Case) -> Iterator[Finding]:
     user = role["login"]
     everything = role["superuser"] or role["bypasses_rls"]
     void = [row["table"] for row in tables if everything or (row["owned"] and not row["forced"])]
+    bound = {row["bound"] for row in tables if row["table"] in void}
     if void:
         power = "is a superuser" if role["superuser"] else "has BYPASSRLS" if role["bypasses_rls"] else "owns the table"
         fix = f"ALTER TABLE {void[0]} FORCE ROW LEVEL SECURITY"
@@ -130,10 +131,10 @@ def _rights(case: Case) -> Iterator[Finding]:
             fix = "CREATE ROLE app_user NOINHERIT NOBYPASSRLS; GRANT its tables; then db.transaction(role='app_user')"
         yield Finding(
             "row-security-void",
-            Level.WRONG,
+            Level.WRONG if None in bound else Level.NOTE,
             f"row-level security is void for {user}, who {power}: {', '.join(void[:3])}{' …' * (len(void) > 3)}",
             "Policies are there and bind nobody: each user sees every row.",
-            fix,
+            fix if None in bound else f"db.transaction(role='{min(bound)}'), which they bind, everywhere",
         )
     elif tables:
         yield Finding("row-security", Level.OK, f"row-level security binds {user} on {len(tables)} tables")

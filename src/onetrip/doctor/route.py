@@ -6,12 +6,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
 
 from onetrip._core import classify
 from onetrip._core.endpoint import DEFAULT_PORT
+from onetrip._core.url import Host
 from onetrip._engine.probe import Connection, cut_after
 from onetrip._engine.tls import ca_bundle
 from onetrip.doctor import blame
@@ -22,7 +24,7 @@ from onetrip.doctor.target import Target
 from onetrip.errors import DatabaseWaking, Phase
 
 NAMES = ("DNS", "TCP", "TLS", "authentication", "waking", "first query")
-DNS, TCP, TLS, CONNECT = 2.5, 2.5, 3.0, 6.0  # seconds that each may take at most
+DNS, TCP, TLS, CONNECT = 3.0, 2.0, 2.5, 6.0  # seconds that each may take at most
 SLOW = 1.0  # seconds: only then is a second connection opened, to see whether the first one had to wake somebody
 PAUSE = 0.25
 
@@ -73,15 +75,15 @@ class Route:
     # The steps, in order
 
     def _resolve(self) -> tuple[Outcome, str]:
-        hosts = [host for host in self.target.url.hosts if not host.is_socket]
-        fixed = self.target.url.params.get("hostaddr", "").split(",") if self.target.url.params.get("hostaddr") else []
-        if not hosts and not fixed:
+        fixed = [address for address in self.target.url.params.get("hostaddr", "").split(",") if address]
+        named = [host for host in self.target.url.hosts if host.name and not host.is_socket]
+        hosts = named or [Host(address) for address in fixed]
+        if not hosts:
             return Outcome.SKIPPED, "a Unix socket"
-        unknown: list[str] = []
-        for number, host in enumerate(hosts):
-            name = fixed[number] if number < len(fixed) else host.name
+        unknown, why = [], ""
+        for host, address in zip_longest(hosts, fixed[: len(hosts)]):
             try:
-                self.places += self._addresses(host.name, name, host.port or DEFAULT_PORT, len(hosts))
+                self.places += self._addresses(host.name, address or host.name, host.port or DEFAULT_PORT, len(hosts))
             except OSError as error:  # socket.gaierror and TimeoutError are
                 unknown.append(host.name)
                 why = error.strerror or str(error)
@@ -101,9 +103,10 @@ class Route:
         if not self.places:
             return Outcome.SKIPPED, "a Unix socket"
         failed: list[tuple[Place, OSError]] = []
+        limit = Budget(self.budget.left(TCP))
         for place in self.places:
             try:
-                place.connect(self.budget.left(TCP / len(self.places))).close()
+                place.connect(limit.left(max(1.0, TCP / len(self.places)))).close()
             except OSError as error:
                 failed.append((place, error))
             else:
@@ -144,7 +147,8 @@ class Route:
             else:
                 info = self.connection.info
                 self._first = budget.spent
-                return Outcome.OK, f"{info.user} in {info.dbname}, TCP and TLS included"
+                how = "encrypted" if self.connection.pgconn.ssl_in_use else "not encrypted"
+                return Outcome.OK, f"{info.user} in {info.dbname}, {how}; TCP and TLS included"
 
     def _offers_tls(self) -> bool:
         """Ask again where the URL made us not ask: what a refusal means depends on it."""

@@ -21,6 +21,8 @@ SELECT current_user AS "user", session_user AS login, r.rolsuper AS superuser, r
        current_setting('superuser_reserved_connections')::int
          + coalesce(current_setting('reserved_connections', true), '0')::int AS reserved,
        pg_is_in_recovery() AS replica,
+       EXISTS (SELECT FROM pg_db_role_setting s, unnest(s.setconfig) c
+               WHERE s.setrole IN (0, l.oid) AND c LIKE 'role=%') AS brings_a_role,
        r.rolsuper OR pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE') AS sees_all,
        (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted_to_the_server
 FROM pg_roles r, pg_roles l, pg_database d
@@ -44,7 +46,12 @@ FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND coalesce(application_nam
 """
 _ROW_SECURITY = """
 SELECT c.oid::regclass::text AS "table", c.relforcerowsecurity AS forced,
-       pg_has_role(current_user, c.relowner, 'USAGE') AS owned
+       pg_has_role(current_user, c.relowner, 'USAGE') AS owned,
+       -- a role that this one may SET, and that policies bind
+       (SELECT min(r.rolname) FROM pg_roles r
+        WHERE r.oid <> c.relowner AND NOT r.rolsuper AND NOT r.rolbypassrls AND r.rolname !~ '^pg_'
+          AND pg_has_role(session_user, r.oid, 'MEMBER') AND has_table_privilege(r.oid, c.oid, 'SELECT')
+          AND r.rolname <> session_user AND NOT pg_has_role(r.oid, c.relowner, 'USAGE')) AS bound
 FROM pg_class c WHERE c.relrowsecurity AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT')
 ORDER BY 1 LIMIT 1000
 """
