@@ -214,4 +214,4 @@ def _execute(client: Connection, name: str) -> str | None:
 def _complaint(result: pq.abc.PGresult) -> str | None:
     if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
         return None
-    return result.error_message.decode("utf-8", "replace").strip()
+    return classify.plain(result.error_message.decode("utf-8", "replace").strip())

@@ -147,8 +147,8 @@ class Route:
             else:
                 info = self.connection.info
                 self._first = budget.spent
-                how = "encrypted" if self.connection.pgconn.ssl_in_use else "not encrypted"
-                return Outcome.OK, f"{info.user} in {info.dbname}, {how}; TCP and TLS included"
+                how = "encrypted; with TCP and TLS" if self.connection.pgconn.ssl_in_use else "not encrypted; with TCP"
+                return Outcome.OK, f"{info.user} in {info.dbname}, {how}"
 
     def _offers_tls(self) -> bool:
         """Ask again where the URL made us not ask: what a refusal means depends on it."""
