@@ -1,7 +1,9 @@
 """The probe tells by trying what answers behind a URL, and leaves nothing behind."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -30,6 +32,29 @@ def pooler(postgres: Postgres, mode: Any, **settings: Any) -> Iterator[PgBouncer
     finally:
         bouncer.stop()
         bouncer.remove()
+
+
+@contextmanager
+def traffic(url: str, *, clients: int) -> Iterator[None]:
+    """Have an application's clients run transactions for the time of a block."""
+    ended = Event()
+
+    def work() -> int:
+        done = 0
+        with psycopg.connect(url, prepare_threshold=None) as client:
+            while not ended.is_set():
+                client.execute("SELECT 1")
+                client.commit()
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(clients) as threads:
+        running = [threads.submit(work) for _ in range(clients)]
+        try:
+            yield
+        finally:
+            ended.set()
+    assert all(task.result() for task in running)
 
 
 def test_a_direct_server_keeps_everything(database_url: str) -> None:
@@ -68,6 +93,25 @@ def test_nothing_is_left_behind(postgres: Postgres, database: str, size: int) ->
             assert client.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
             locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
             assert client.execute(locks).fetchone() == (0,)
+
+
+def test_a_busy_transaction_pooler_is_recognised_too(postgres: Postgres, database: str) -> None:
+    """While an application's clients take each other's server connections, the answers are the same."""
+    with pooler(postgres, "transaction", default_pool_size=3) as bouncer, traffic(bouncer.url(database), clients=6):
+        found = probe(parse_url(bouncer.url(database)))
+    assert found.kind is Kind.TRANSACTION, found.proof
+    assert not found.named_statements_survive, found.proof
+
+
+def test_nothing_is_left_behind_on_a_busy_pooler(postgres: Postgres, database: str) -> None:
+    """Every server connection of the pooler is clean after a probe in the middle of traffic."""
+    with pooler(postgres, "transaction", default_pool_size=3) as bouncer, ExitStack() as stack:
+        with traffic(bouncer.url(database), clients=6):
+            probe(parse_url(bouncer.url(database)))
+        held = [stack.enter_context(psycopg.connect(bouncer.url(database))) for _ in range(3)]
+        for client in held:  # each keeps its transaction open, so that all three server connections are seen
+            assert client.execute("SELECT current_setting('onetrip.probe', true)").fetchone() in {(None,), ("",)}
+            assert client.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
 def test_a_session_pooler_is_recognised_by_the_process_that_outlives_a_client(

@@ -32,6 +32,8 @@ class Seen:
     first_process: int = 0
     shared: bool = False
     """A second client met the first one's server process while both were connected."""
+    moved: bool = False
+    """One client met several server processes; that shows where others are busy and take each other's."""
     reused: bool = False
     """A later client met the server process of one that had left."""
     prepared_error: str | None = None
@@ -69,6 +71,8 @@ def _kind(seen: Seen) -> tuple[Kind, str]:
     process = f"server process {seen.first_process}"
     if seen.shared:
         return Kind.TRANSACTION, f"a second client got {process} while the first was still connected"
+    if seen.moved:
+        return Kind.TRANSACTION, f"one client got {process}, and another one for its next transaction"
     if seen.reused:
         return Kind.SESSION, f"{process} outlived its client and was handed to the next one"
     if seen.option is Option.REFUSED:
