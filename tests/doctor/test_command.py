@@ -100,6 +100,9 @@ def test_server_text_cannot_move_the_cursor(postgres: Postgres, database: str) -
     assert "[red]x\\x1b[2J\\u202e" in output.replace("\n", "").replace(" ", "")
     assert "\x1b" not in output
     assert "\u202e" not in output
+    _, output = run("--url", postgres.url(database), "--json")
+    assert any(evil in finding["what"] for finding in json.loads(output)["findings"])
+    assert not {"\x1b", "\u202e"} & set(output)
 
 
 def test_the_embedded_server_is_examined_where_there_is_no_url(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,6 +125,25 @@ def test_silent_port(look: Look) -> None:
     assert "nothing is said" in cause(report, "connect-timeout").what
 
 
+@pytest.mark.parametrize(("answer", "said"), [(b"HTTP/1.1 400 Bad Request", "does not speak"), (b"", "hung up")])
+def test_something_else_listens_there(look: Look, answer: bytes, said: str) -> None:
+    """A web server, or what closes at once, is no database without TLS."""
+
+    def serve() -> None:
+        for _ in range(2):  # one connection to see whether somebody is there, one to speak
+            line, _ = listener.accept()
+            with line:
+                line.recv(8)
+                line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        served = thread.submit(serve)
+        report = look(f"postgresql://app:hunter22@127.0.0.1:{listener.getsockname()[1]}/app?sslmode=require")
+        served.result(timeout=5)
+    assert failed(report) == "TLS"
+    assert said in cause(report, "database-unreachable").what
+
+
 @pytest.mark.slow  # nothing but the time tells silence from slowness
 def test_silent_after_the_handshake(look: Look, postgres: Postgres, database_url: str) -> None:
     """A server whose answers are lost, with no TLS to notice it before, ends in time as well."""
@@ -197,6 +217,31 @@ def test_wrong_ca(look: Look, postgres15_tls: Postgres, tmp_path: Path) -> None:
     first = cause(report, "tls-refused")
     assert "issued by onetrip tests" in first.what
     assert "sslrootcert=/path/to/its/ca.crt" in first.fix
+
+
+@pytest.mark.parametrize("text", [None, "this is no certificate"])
+def test_a_ca_file_that_is_none(look: Look, postgres15_tls: Postgres, tmp_path: Path, text: str | None) -> None:
+    """A missing file and one without a certificate are named, and the server is not blamed."""
+    file = tmp_path / "ca.crt"
+    if text:
+        file.write_text(text)
+    first = cause(look(postgres15_tls.url(sslmode="verify-full", sslrootcert=file)), "tls-refused")
+    assert f"cannot be used: {file}" in first.what
+    assert "sslrootcert" in first.fix
+
+
+def test_require_is_told_that_more_would_hold(
+    look: Look, postgres15_tls: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remote host with sslmode=require, whose certificate would stand up to verify-full: the line is written out."""
+    monkeypatch.setenv("PGSSLROOTCERT", str(postgres15_tls.ca_file))
+    url = postgres15_tls.url(host="db.example.com", sslmode="require", hostaddr="127.0.0.1")
+    authority = postgres15_tls.authority
+    assert authority
+    with certificate(postgres15_tls, authority, "db.example.com"):
+        finding = found(look(url), "tls-unverified")
+    assert "would hold" in finding.why
+    assert "sslmode=verify-full" in finding.fix
 
 
 def test_expired_certificate(look: Look, postgres15_tls: Postgres, tls_url: str) -> None:

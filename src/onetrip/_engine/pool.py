@@ -27,6 +27,7 @@ class Ledger:
         self._counts: Counter[str] = Counter()
         self._discarded: Counter[str] = Counter()
         self.closed = False
+        self.keep_idle = True
 
     def count(self, what: str, by: int = 1) -> None:
         with self._lock:
@@ -114,7 +115,8 @@ class TripPool(QueuePool):
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         super()._do_return_conn(record)
-        if self.ledger.closed:
+        # Those who wait are served first: a connection that is closed under them would leave them waiting.
+        if self.ledger.closed or not (self.ledger.keep_idle or self.ledger.waiting):
             self.drain()
 
     def drain(self) -> None:

@@ -44,7 +44,7 @@ def doctor(
 
     report = examine(url, workers=workers, replicas=replicas)
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False, default=str))
+        print(json.dumps(report.as_dict(), indent=2, default=str))
     else:
         _print(report)
     raise typer.Exit(1 if report.wrong else 0)
@@ -122,7 +122,7 @@ def _explain(text: str, *, as_json: bool) -> int:
 
     found = explain(text)
     if as_json:
-        print(json.dumps({"known": found is not None} | (asdict(found) if found else {}), indent=2, ensure_ascii=False))
+        print(json.dumps({"known": found is not None} | (asdict(found) if found else {}), indent=2))
     elif found is None:
         print("This text is not known. Paste the whole error, its last line and its class included.", file=sys.stderr)
     else:

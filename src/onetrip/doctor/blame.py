@@ -132,6 +132,14 @@ _OPEN = "Without TLS everybody on the way reads the password's proof and every r
 _TURN_ON = "turn TLS on at the server: ssl = on with ssl_cert_file and ssl_key_file in postgresql.conf"
 
 
+def no_ca(target: Target, file: str, error: OSError) -> Stopped:
+    """Blame a CA file that is not there, or holds no certificate."""
+    said = f"{file}: {(error.strerror or str(error)).lower()}"
+    what = f"the file with CA certificates cannot be used: {said}"
+    where = "sslrootcert in " + target.line() if "sslrootcert" in target.url.params else "PGSSLROOTCERT"
+    return _stop("tls-refused", said, what, "Nobody's certificate can be verified with it.", f"correct {where}")
+
+
 def tls_failed(target: Target, said: str) -> Stopped:
     """Blame a handshake that came to nothing."""
     fix = f"check ssl_min_protocol_version, sslcert and sslrootcert in {target.line()}"

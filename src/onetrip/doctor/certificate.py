@@ -67,12 +67,16 @@ def offers_tls(place: Place, timeout: float) -> bool:
         return _ask(line)
 
 
-def examine(place: Place, bundle: str, timeout: float, *, direct: bool) -> Shown:
-    """Return the certificate and whether ``bundle`` vouches for it; ``direct`` is ``sslnegotiation=direct``.
+def trusting(bundle: str) -> ssl.SSLContext:
+    """Return a context that trusts a file of CA certificates. Raises OSError where it cannot be read, or is none."""
+    return ssl.create_default_context(cafile=bundle)
+
+
+def examine(place: Place, trusting: ssl.SSLContext, timeout: float, *, direct: bool) -> Shown:
+    """Return the certificate and whether ``trusting`` vouches for it; ``direct`` is ``sslnegotiation=direct``.
 
     Raises OSError (ssl.SSLError is one) where no TLS connection comes about.
     """
-    trusting = ssl.create_default_context(cafile=bundle)
     try:
         version, certificate, _ = _shake(place, trusting, timeout, direct=direct)
     except ssl.SSLCertVerificationError as error:
@@ -101,6 +105,8 @@ def _ask(line: socket.socket) -> bool:
     answer = line.recv(1)
     if not answer:
         raise ConnectionResetError("the server hung up when it was asked for TLS")
+    if answer not in b"SNE":  # E is how a server answers that knows no TLS at all
+        raise ConnectionError("what listens there does not speak PostgreSQL's protocol")
     return answer == b"S"
 
 

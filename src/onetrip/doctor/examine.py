@@ -42,10 +42,10 @@ class Examination:
         self.facts: dict[str, Any] = {}
         self.target: Target | None = None
 
-    def run(self, url: str | None) -> None:
+    def run(self, url: str | None, settings: Settings | None) -> None:
         """Go as far as it is possible."""
         try:
-            settings = Settings() if url is None else Settings(database_url=url)
+            settings = settings or (Settings() if url is None else Settings(database_url=url))
             self.target = aim(settings, self.environment)
         except OnetripError as error:
             self.findings += _misconfigured(error)
@@ -150,16 +150,17 @@ class Examination:
 def examine(
     url: str | None = None,
     *,
+    settings: Settings | None = None,
     workers: int | None = None,
     replicas: int | None = None,
 ) -> Report:
-    """Examine the database that the settings name, or ``url``; raises nothing that the database does.
+    """Examine the database that the environment names, or ``url``, or ``settings``; what fails is a finding.
 
     It connects, so it wakes a database that sleeps; it writes nothing and leaves nothing behind. ``workers`` and
     ``replicas`` say how many processes share the server; without them the usual variables are read.
     """
     examination = Examination(workers, replicas)
-    examination.run(url)
+    examination.run(url, settings)
     return examination.report()
 
 

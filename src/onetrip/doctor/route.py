@@ -18,7 +18,7 @@ from onetrip._engine.probe import Connection, cut_after
 from onetrip._engine.tls import ca_bundle
 from onetrip.doctor import blame
 from onetrip.doctor.budget import Budget, within
-from onetrip.doctor.certificate import Place, Shown, examine, offers_tls
+from onetrip.doctor.certificate import Place, Shown, examine, offers_tls, trusting
 from onetrip.doctor.findings import Finding, Outcome, Step
 from onetrip.doctor.target import Target
 from onetrip.errors import DatabaseWaking, Phase
@@ -121,11 +121,15 @@ class Route:
         if mode == "disable" and self.target.endpoint.is_local:
             return Outcome.SKIPPED, "sslmode=disable, on this machine"
         direct = self.target.url.params.get("sslnegotiation") == "direct"
+        bundle = self.target.profile.tls.rootcert or ca_bundle()
+        try:
+            vouching = trusting(bundle)
+        except OSError as error:
+            raise blame.no_ca(self.target, bundle, error) from error
         try:
             if not direct and not offers_tls(self.place, self.budget.left(TLS)):
                 return blame.no_tls(self.target, self.findings)
-            bundle = self.target.profile.tls.rootcert or ca_bundle()
-            self.shown = examine(self.place, bundle, self.budget.left(TLS), direct=direct)
+            self.shown = examine(self.place, vouching, self.budget.left(TLS), direct=direct)
         except ssl.SSLError as error:
             raise blame.tls_failed(self.target, str(error.reason or error)) from error
         except OSError as error:

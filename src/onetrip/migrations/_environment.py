@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from onetrip.settings import Password
 
-
 _log = logging.getLogger("onetrip.migrations")
 
 PLACEHOLDER = "driver://user:pass@localhost/dbname"

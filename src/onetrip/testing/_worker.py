@@ -1,0 +1,152 @@
+"""What one worker of a test run holds: its database, and the transaction of the test that runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from onetrip.aio import AsyncDatabase
+from onetrip.database import Database
+from onetrip.errors import UnsafeUse
+from onetrip.settings import Settings
+from onetrip.testing._databases import Databases, settings_for
+from onetrip.testing._redirect import OneTransaction, RealCommits, redirected
+from onetrip.testing._schema import environment_for
+from onetrip.testing._server import run_settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Stage:
+    """Give Database objects that work where the test works."""
+
+    def __init__(self, url: str, target: OneTransaction | RealCommits, settings: Settings) -> None:
+        self.url = url
+        self.target = target
+        self._settings = settings
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Make a Database for the time of the block."""
+        driver = "psycopg2" if self._settings.driver == "psycopg2" else "psycopg"
+        database = Database(settings=settings_for(self._settings, self.url, driver=driver))
+        with redirected(self.target, database):
+            yield database
+
+    @contextmanager
+    def async_database(self) -> Iterator[AsyncDatabase]:
+        """Make an AsyncDatabase for the time of the block."""
+        driver = "asyncpg" if self._settings.driver == "asyncpg" else "psycopg"
+        database = AsyncDatabase(settings=settings_for(self._settings, self.url, driver=driver))
+        with redirected(self.target, database):
+            yield database
+
+
+class Worker:
+    """Hold the databases of one process of a test run."""
+
+    def __init__(self, consent: str, make_schema: Callable[[str], None]) -> None:
+        self._databases = Databases(consent)
+        self._settings = run_settings()
+        self._make_schema = make_schema
+        self._name: str | None = None
+        self._transaction: OneTransaction | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._databases.ensure_template(self._make)
+            self._renew()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drop()
+        self._databases.close()
+
+    def _make(self, url: str) -> None:
+        with _environment(url):
+            self._make_schema(url)
+
+    def _renew(self) -> None:
+        self._drop()
+        self._name = self._databases.clone()
+        self._transaction = OneTransaction(self._url, self._settings)
+
+    def _drop(self) -> None:
+        if self._transaction:
+            self._transaction.close()
+        if self._name:
+            self._databases.drop(self._name)
+        self._transaction = self._name = None
+
+    @property
+    def _url(self) -> str:
+        assert self._name
+        return self._databases.url(self._name)
+
+    @contextmanager
+    def session(self, databases: Sequence[Any]) -> Iterator[None]:
+        """Have the application's databases work on this worker's database, with real commits."""
+        with _environment(self._url), redirected(RealCommits(self._url), *databases):
+            yield
+
+    @contextmanager
+    def test(self, databases: Sequence[Any], *, committed: bool) -> Iterator[Stage]:
+        """Have everything work in the one transaction of a test, or on a database of its own."""
+        where: AbstractContextManager[Stage] = self._own_database() if committed else self._one_transaction()
+        with where as stage, _environment(stage.url), redirected(stage.target, *databases):
+            yield stage
+
+    @contextmanager
+    def _own_database(self) -> Iterator[Stage]:
+        name = self._databases.clone()
+        try:
+            url = self._databases.url(name)
+            yield Stage(url, RealCommits(url), self._settings)
+        finally:
+            self._databases.drop(name)
+
+    @contextmanager
+    def _one_transaction(self) -> Iterator[Stage]:
+        assert self._transaction
+        try:
+            yield Stage(self._url, self._transaction, self._settings)
+        finally:
+            if not self._transaction.seat.undo():
+                self._renew()
+                raise UnsafeUse(
+                    "something in this test ended the transaction around it (COMMIT or ROLLBACK sent as SQL), so "
+                    "its rows could not be undone; the next test gets a new database",
+                    hint="commit with the session, or mark the test: @pytest.mark.committed",
+                )
+
+
+@contextmanager
+def _environment(url: str) -> Iterator[None]:
+    """Let what reads the environment meanwhile, such as an application factory, find the test's database."""
+    before = dict(os.environ)
+    try:
+        changed = environment_for(url)
+        for name in before.keys() - changed.keys():
+            del os.environ[name]
+        os.environ.update(changed)
+        yield
+    finally:
+        _restore(before)
+
+
+def _restore(before: dict[str, str]) -> None:
+    from onetrip._core.names import FIELD_NAMES, URL_FILE
+
+    for name in (URL_FILE, "DATABASE_URL", "APP_ENV", "DATABASE_POOLER", *FIELD_NAMES["migration_database_url"]):
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            os.environ.pop(name, None)

@@ -1,0 +1,314 @@
+"""Inside a rolled-back test everything is as in production, but for the end."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import MissingGreenlet
+from sqlmodel import select
+
+from onetrip import AsyncDatabase, Database
+from onetrip.errors import ConnectionLost, ForeignKeyViolation, ReadOnlyViolation, UniqueViolation, UnsafeUse
+from onetrip.testing import _seat
+from onetrip.testing._worker import Stage, Worker
+from tests.contract.face import Face
+from tests.harness.postgres import Postgres
+
+from .models import Item, Owner
+
+NAMES = select(Item.name).order_by(Item.name)
+SETTINGS = text(
+    "SELECT current_user::text, session_user::text, nullif(current_setting('app.user', true), ''), "
+    "current_setting('statement_timeout'), current_setting('search_path'), current_setting('transaction_read_only')"
+)
+
+
+@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+def blocking_driver(request: pytest.FixtureRequest) -> str:
+    """Carry the transaction over either blocking driver."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def db(stage: Stage) -> Iterator[Database]:
+    """Open a blocking database."""
+    with stage.database() as db:
+        yield db
+
+
+@pytest.fixture
+def async_db(stage: Stage) -> Iterator[AsyncDatabase]:
+    """Open an asyncio one."""
+    with stage.async_database() as db:
+        yield db
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Face]:
+    """Open either, to be awaited."""
+    with stage.database() if request.param == "sync" else stage.async_database() as db:
+        yield Face(db)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less long for what does not come."""
+    monkeypatch.setattr(_seat, "PATIENCE", 0.3)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_the_end_of_a_test_undoes_what_was_committed(worker: Worker, asynchronous: bool) -> None:
+    """What one test commits, it reads back; the next one finds nothing of it."""
+    for _ in range(2):
+        with (
+            worker.test((), committed=False) as stage,
+            stage.async_database() if asynchronous else stage.database() as db,
+        ):
+            face = Face(db)
+            assert await face.fetch_all(NAMES) == []
+            async with face.transaction() as session:
+                session.add(Item(name="a"))
+            await face.execute(text("INSERT INTO kit_item (name) VALUES ('b')"))
+            assert await face.fetch_all(NAMES) == ["a", "b"]
+
+
+async def test_an_exception_undoes_its_own_transaction_alone(face: Face) -> None:
+    """Rolled back is what raised; what was committed before stays, and work goes on."""
+    await face.execute(text("INSERT INTO kit_item (name) VALUES ('kept')"))
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            session.add_all([Item(name="lost"), Item(name="kept")])
+    assert await face.fetch_all(NAMES) == ["kept"]
+
+
+async def test_a_session_may_go_on_after_its_commit(face: Face) -> None:
+    """commit() and rollback() inside a block do what they do in production."""
+    async with face.transaction() as session:
+        session.add(Item(name="first"))
+        await session.commit()
+        session.add(Item(name="second"))
+        await session.rollback()
+        session.add(Item(name="third"))
+    assert await face.fetch_all(NAMES) == ["first", "third"]
+
+
+async def test_run_repeats_a_conflict(face: Face) -> None:
+    """A serialization failure inside run() is repeated, with nothing left of the first attempt."""
+    attempts = []
+
+    async def work(session: Any) -> int:
+        attempts.append(1)
+        session.add(Item(name="once"))
+        await session.flush()
+        if len(attempts) == 1:
+            await session.exec(text("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
+        return len(attempts)
+
+    assert await face.run(work, isolation="serializable") == 2
+    assert await face.fetch_all(NAMES) == ["once"]
+
+
+async def test_a_deferred_constraint_is_checked_at_commit_and_deferred_again(face: Face) -> None:
+    """The check comes where COMMIT would make it, undoes the transaction, and does not come earlier afterwards."""
+    for _ in range(2):
+        with pytest.raises(ForeignKeyViolation):
+            async with face.transaction() as session:
+                session.add(Item(name="orphan", owner_id=7))
+                await session.flush()
+        assert await face.fetch_all(NAMES) == []
+        async with face.transaction() as session:  # child first: only a deferred constraint allows it
+            await session.exec(text("INSERT INTO kit_item (name, owner_id) VALUES ('child', 1)"))
+            await session.exec(text("INSERT INTO kit_owner (id) VALUES (1)"))
+        async with face.transaction() as session:
+            await session.exec(text("DELETE FROM kit_item"))
+            await session.exec(text("DELETE FROM kit_owner"))
+
+
+async def test_an_immediate_constraint_stays_immediate(face: Face) -> None:
+    """A constraint that is INITIALLY IMMEDIATE fails at its statement, after a commit as before."""
+    await face.execute(text("INSERT INTO kit_item (name) VALUES ('a')"))
+    reached = False
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('a')"))
+            reached = True
+    assert not reached
+
+
+async def test_read_is_read_only_on_the_server_and_nothing_after_it(face: Face) -> None:
+    """A write inside read() is refused by the server; the next transaction may write."""
+    with pytest.raises(ReadOnlyViolation):
+        async with face.read() as session:
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('no')"))
+    assert await face.fetch_value(text("SELECT current_setting('transaction_read_only')")) == "on"
+    await face.execute(text("INSERT INTO kit_item (name) VALUES ('yes')"))
+    assert await face.fetch_all(NAMES) == ["yes"]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["commit", "rollback"])
+async def test_no_setting_outlives_its_transaction(face: Face, fails: bool) -> None:
+    """Role, local settings, time-out, and what was SET by hand end with the transaction, however it ends."""
+    before = await face.fetch_one(SETTINGS)
+    with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+        async with face.transaction(role="kit_reader", local={"app.user": "7"}, statement_timeout=3) as session:
+            inside = (await session.exec(SETTINGS)).one()
+            await session.exec(text("SET LOCAL search_path = pg_catalog"))
+            await session.exec(text("SET work_mem = '1MB'"))
+            assert (inside[0], inside[2], inside[3]) == ("kit_reader", "7", "3s")
+            if fails:
+                raise ZeroDivisionError
+    assert await face.fetch_one(SETTINGS) == before
+    assert await face.fetch_value(text("SHOW work_mem")) != "1MB"
+
+
+def test_a_transaction_inside_another_one_starts_clean_and_leaves_it_as_it_was(db: Database) -> None:
+    """A request that a test makes inside its own open transaction sees none of its settings and changes none."""
+    with db.transaction(role="kit_reader", local={"app.user": "outer"}) as session:
+        session.add(Item(name="outer"))
+        session.flush()
+        before = session.exec(SETTINGS).one()
+        inside = db.fetch_one(SETTINGS)
+        assert (inside[0], inside[2]) == (inside[1], None)
+        with db.transaction(local={"app.user": "inner"}) as inner:
+            inner.add(Item(name="inner"))
+        assert session.exec(SETTINGS).one() == before
+    assert db.fetch_all(NAMES) == ["inner", "outer"]
+
+
+def test_a_writer_inside_a_reader_is_refused_with_the_reason(db: Database) -> None:
+    """On one connection it could not write, and would say so with a confusing error."""
+    with db.read() as session:
+        session.exec(NAMES)
+        with pytest.raises(UnsafeUse, match="READ ONLY"):
+            db.execute(text("INSERT INTO kit_item (name) VALUES ('x')"))
+
+
+async def test_tasks_take_turns(async_db: AsyncDatabase) -> None:
+    """Transactions of tasks side by side are run one after the other, each whole."""
+
+    async def write(number: int) -> None:
+        async with async_db.transaction() as session:
+            session.add(Item(name=f"{number:02}"))
+            await session.flush()
+            await asyncio.sleep(0.001)
+            if number % 3 == 0:
+                raise ZeroDivisionError
+
+    results = await asyncio.gather(*map(write, range(20)), return_exceptions=True)
+    assert [type(result) for result in results].count(ZeroDivisionError) == 7
+    assert await async_db.fetch_all(NAMES) == [f"{number:02}" for number in range(20) if number % 3]
+
+
+async def test_overlapping_transactions_are_refused_with_the_way_out(async_db: AsyncDatabase, impatient: None) -> None:
+    """Two transactions that end crosswise cannot share a connection; the error says what to do."""
+    first, second = async_db.transaction(), async_db.transaction()
+    one, two = await first.__aenter__(), await second.__aenter__()
+    await one.exec(NAMES)
+    await two.exec(NAMES)
+    with pytest.raises(UnsafeUse, match="committed"):
+        await one.exec(NAMES)
+    await second.__aexit__(None, None, None)
+    await one.exec(NAMES)
+    await first.__aexit__(None, None, None)
+
+
+async def test_a_task_that_is_kept_waiting_is_told_why(async_db: AsyncDatabase, impatient: None) -> None:
+    """A transaction that waits for one that never ends is refused after a while, not stuck."""
+    holding, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with async_db.transaction() as session:
+            await session.exec(NAMES)
+            holding.set()
+            await done.wait()
+
+    task = asyncio.create_task(hold())
+    await holding.wait()
+    with pytest.raises(UnsafeUse, match="another one is open"):
+        await async_db.fetch_all(NAMES)
+    done.set()
+    await task
+
+
+def test_blocking_and_asyncio_code_see_the_same(db: Database, async_db: AsyncDatabase) -> None:
+    """What one face commits the other reads, on any number of event loops."""
+    for number in range(3):
+        db.execute(text("INSERT INTO kit_item (name) VALUES (:name)"), {"name": f"s{number}"})
+        asyncio.run(async_db.execute(text("INSERT INTO kit_item (name) VALUES (:name)"), {"name": f"a{number}"}))
+    assert asyncio.run(async_db.fetch_all(NAMES)) == db.fetch_all(NAMES) == ["a0", "a1", "a2", "s0", "s1", "s2"]
+
+
+async def test_a_lazy_load_fails_as_it_does_in_production(async_db: AsyncDatabase) -> None:
+    """The connection underneath blocks, and yet an attribute that needs an await is not loaded without one."""
+    async with async_db.transaction() as session:
+        session.add(Owner(id=1))
+        await session.flush()
+        session.expire_all()
+        owner = (await session.exec(select(Owner))).one()
+        with pytest.raises(MissingGreenlet):
+            _ = owner.items
+
+
+def test_autocommit_is_refused(db: Database) -> None:
+    """What could not be rolled back is not begun."""
+    with pytest.raises(UnsafeUse, match="AUTOCOMMIT"):
+        db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def test_the_engine_itself_is_inside(async_db: AsyncDatabase, db: Database) -> None:
+    """What bypasses our sessions, through the engine, is undone as well."""
+    async with async_db.engine.begin() as connection:
+        await connection.execute(text("INSERT INTO kit_item (name) VALUES ('async')"))
+    with db.engine.begin() as connection:
+        connection.execute(text("INSERT INTO kit_item (name) VALUES ('sync')"))
+    with db.engine.connect() as connection:
+        connection.execute(text("INSERT INTO kit_item (name) VALUES ('never committed')"))
+    assert db.fetch_all(NAMES) == ["async", "sync"]
+
+
+def test_ddl_is_undone(worker: Worker) -> None:
+    """A table that a test makes is gone after it."""
+    for _ in range(2):
+        with worker.test((), committed=False) as stage, stage.database() as db:
+            assert db.fetch_value(text("SELECT to_regclass('made')::text")) is None
+            db.execute(text("CREATE TABLE made (id int)"))
+
+
+def test_a_commit_sent_as_sql_is_found_out(worker: Worker) -> None:
+    """The test that ended the transaction around it fails, and the next one has a new database."""
+    with pytest.raises(UnsafeUse, match="COMMIT"), worker.test((), committed=False) as stage, stage.database() as db:
+        connection = db.engine.raw_connection()
+        cursor = connection.cursor()
+        cursor.execute("INSERT INTO kit_item (name) VALUES ('escaped'); COMMIT")
+    connection.detach()
+    with worker.test((), committed=False) as stage, stage.database() as db:
+        assert db.fetch_all(NAMES) == []
+
+
+def test_a_session_left_open_holds_up_nobody(worker: Worker) -> None:
+    """A test that forgets to end a session does not hinder the next one, and the session is told."""
+    with worker.test((), committed=False) as stage, stage.database() as db:
+        manager = db.transaction()
+        session = manager.__enter__()
+        session.add(Item(name="a"))
+        session.flush()
+    with worker.test((), committed=False) as stage, stage.database() as db:
+        assert db.fetch_all(NAMES) == []
+        with pytest.raises(UnsafeUse, match="ended with the one around it"):
+            session.exec(NAMES)
+        manager.__exit__(None, None, None)
+
+
+def test_a_lost_connection_does_not_spoil_the_next_test(worker: Worker, server: Postgres) -> None:
+    """The server ends the connection in the middle of a test; the next test has a new one."""
+    with worker.test((), committed=False) as stage, stage.database() as db:
+        pid = db.fetch_value(text("SELECT pg_backend_pid()"))
+        server.scalar("SELECT pg_terminate_backend(%s, 5000)", pid)
+        with pytest.raises(ConnectionLost):
+            db.fetch_all(NAMES)
+    with worker.test((), committed=False) as stage, stage.database() as db:
+        assert db.fetch_all(NAMES) == []
