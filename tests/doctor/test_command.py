@@ -105,6 +105,7 @@ def test_server_text_cannot_move_the_cursor(postgres: Postgres, database: str) -
     assert not {"\x1b", "\u202e"} & set(output)
 
 
+@pytest.mark.slow  # makes a cluster
 def test_the_embedded_server_is_examined_where_there_is_no_url(tmp_path: Path) -> None:
     """A project without any setting has a database, and doctor finds it well."""
     variables = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}

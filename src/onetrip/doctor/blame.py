@@ -194,6 +194,9 @@ def _expiring(seen: Certificate, *, verified: bool) -> Finding:
 def _unverified(target: Target, distrust: str | None) -> Finding:
     if target.endpoint.is_local:
         return Finding("tls-unverified", Level.OK, "encrypted, not verified: this machine")
+    if target.url.params.get("channel_binding") == "require":
+        # SCRAM over this very TLS session: who stands in between cannot prove to know the password.
+        return Finding("tls-unverified", Level.OK, "encrypted, not verified; channel binding proves who answers")
     better = target.url.with_params(sslmode="verify-full")
     if distrust is not None:
         better = better.with_params(sslrootcert="/path/to/the/provider/ca.crt")
