@@ -84,6 +84,8 @@ class _Trial:
         profile = connect_profile(
             self.url, "psycopg", ca_bundle=ca_bundle(), connect_timeout=left, application_name="onetrip probe"
         )
+        # psycopg prepares by itself what it is asked often: through a pooler, that would end the probe.
+        profile.arguments["prepare_threshold"] = None
         if options:  # past the profile, which knows by name what some poolers refuse; here it is tried
             profile.arguments["options"] = f"{profile.arguments.get('options', '')} {options}".strip()
         with closing(psycopg.connect(**profile.arguments, autocommit=True)) as opened, cut_after(opened, left):

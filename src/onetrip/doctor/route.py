@@ -162,7 +162,7 @@ class Route:
             return False
 
     def _connect(self, seconds: float) -> Connection:
-        arguments = dict(self.target.profile.arguments)
+        arguments = self.target.profile.arguments | {"prepare_threshold": None}
         several = len(self.target.url.hosts) > 1
         # libpq counts whole seconds, at least two, and for each host anew.
         arguments["connect_timeout"] = max(2, int(seconds / (len(self.places) if several and self.places else 1)))

@@ -131,7 +131,7 @@ def _rows(connection: Connection, name: str, statement: str | sql.Composed, unsa
     try:
         with connection.cursor(row_factory=dict_row) as cursor:
             query = statement.encode() if isinstance(statement, str) else statement
-            return cursor.execute(query, prepare=False).fetchall()
+            return cursor.execute(query).fetchall()
     except psycopg.Error as error:
         if connection.closed:
             raise
@@ -153,7 +153,7 @@ def _clock(connection: Connection) -> tuple[float, float]:
     tries = []
     for _ in range(3):
         before = time.time()
-        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8", prepare=False).fetchone()
+        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
         after = time.time()
         assert row is not None
         tries.append((after - before, row[0] - (before + after) / 2))
