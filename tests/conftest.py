@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -139,11 +140,21 @@ def neon(postgres: Postgres, pgbouncer: PgBouncer) -> Iterator[NeonProxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def sleepy_neon() -> Iterator[NeonProxy]:
+    """Play Neon before servers of its own, for tests that suspend it; they may find it asleep."""
+    server = Postgres(binaries.embedded())
+    pooler = PgBouncer(server)
+    with ExitStack() as stack:
+        stack.enter_context(contextmanager(_served)(server))
+        stack.enter_context(contextmanager(_served)(pooler))
+        yield stack.enter_context(NeonProxy(server, pooler))
+
+
 @pytest.fixture
-def neon_names(neon: NeonProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Neon's hosts lead to ``neon``, and its authority be one that this machine knows, as Neon's public one is."""
+def neon_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Neon's host names lead here, and its authority be one that this machine knows."""
     resolve_names(monkeypatch)
-    monkeypatch.setenv("PGSSLROOTCERT", str(neon.ca_file))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The same failure is the same class on every driver, sync and async, with the driver's own exception as cause."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from onetrip import errors
+from onetrip import deadline, errors
 from onetrip.errors import Phase, Retry
 from tests.contract.face import Face
+from tests.contract.targets import Door, pooler_behind
 from tests.harness.postgres import Postgres
 from tests.harness.process import free_port
 
@@ -36,11 +38,10 @@ def changed(url: str, **parts: object) -> str:
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        ({"host": "host.invalid"}, errors.HostUnknown),
         ({"database": "no_such_database"}, errors.DatabaseMissing),
         ({"username": "no_such_role"}, errors.AuthenticationFailed),
     ],
-    ids=["unknown host", "unknown database", "unknown role"],
+    ids=["unknown database", "unknown role"],
 )
 async def test_connect_failures(
     open_face: Open, url: str, change: dict[str, str], kind: type[errors.DatabaseError]
@@ -53,6 +54,12 @@ async def test_connect_failures(
     assert db.stats().in_use == 0
     again = await failure(db)
     assert type(again) is kind, "a second try fails in the same way"
+
+
+async def test_an_unknown_host(open_face: Open, url: str) -> None:
+    """A name that nobody knows is told from a server that does not answer."""
+    found = await failure(open_face(database_url=changed(url, host="host.invalid")))
+    assert (type(found), found.phase) == (errors.HostUnknown, Phase.CONNECT)
 
 
 async def test_refused(open_face: Open, url: str) -> None:
@@ -84,11 +91,27 @@ async def test_a_deaf_host(open_face: Open, url: str) -> None:
     assert (type(found), found.phase) == (errors.ConnectTimeout, Phase.CONNECT)
 
 
-async def test_too_many_connections(open_face: Open, server: Postgres, database: str) -> None:
+async def test_a_deaf_host_within_a_deadline(open_face: Open, url: str) -> None:
+    """The deadline bounds connecting, too, to the second: a request does not wait for the connect time-out."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        db = open_face(database_url=changed(url, port=deaf.getsockname()[1]), connect_timeout=60)
+        began = time.monotonic()
+        with deadline(0.5):
+            found = await failure(db)
+    assert (type(found), found.phase) == (errors.DeadlineExceeded, Phase.CONNECT)
+    assert time.monotonic() - began < 30
+
+
+async def test_too_many_connections(open_face: Open, server: Postgres, door: Door, url_of: Callable[..., str]) -> None:
     """A role, database or server without a free slot says so."""
-    server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
-    found = await failure(open_face())
-    assert (type(found), found.retry) == (errors.TooManyConnections, Retry.LATER)
+    with server.lent_database() as name:
+        server.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+        found = await failure(open_face(database_url=url_of(name)))
+        assert (type(found), found.retry) == (errors.TooManyConnections, Retry.LATER)
+        if pooler := pooler_behind(door):
+            pooler.free(name)
 
 
 async def test_killed_backend(db: Face) -> None:

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from onetrip.doctor import Level, Report
 from tests.doctor.conftest import Look, cause, found
-from tests.harness.certificates import Authority
+from tests.harness.certificates import DAY, Authority
 from tests.harness.missing import missing
 from tests.harness.postgres import Postgres
 from tests.harness.process import free_port, identity
@@ -39,10 +40,10 @@ def tls_url(postgres15_tls: Postgres) -> str:
 
 
 @contextmanager
-def certificate(server: Postgres, authority: Authority, *hosts: str, days: float = 1) -> Iterator[None]:
+def certificate(server: Postgres, authority: Authority, *hosts: str, lasts: timedelta = DAY) -> Iterator[None]:
     """Have the server show another certificate."""
     key, shown = server.data / "other.key", server.data / "other.crt"
-    authority.issue(*hosts, days=days).write(key, shown)
+    authority.issue(*hosts, lasts=lasts).write(key, shown)
     if who := identity():
         shutil.chown(key, who["user"], who["group"])
     before = server.settings
@@ -248,7 +249,7 @@ def test_expired_certificate(look: Look, postgres15_tls: Postgres, tls_url: str)
     """The day on which it expired is said; nobody is told to verify less."""
     authority = postgres15_tls.authority
     assert authority
-    with certificate(postgres15_tls, authority, "localhost", "127.0.0.1", days=-1):
+    with certificate(postgres15_tls, authority, "localhost", "127.0.0.1", lasts=-DAY):
         report = look(tls_url)
     first = cause(report, "tls-refused")
     assert "expired on 20" in first.what

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -105,9 +107,20 @@ class PgBouncer(ServerProcess):
         self.stop()
         self.start()
 
+    @contextmanager
+    def changed(self, **settings: Any) -> Iterator[None]:
+        """Change settings for the time of a block; those that PgBouncer can change while it runs."""
+        before = self.settings
+        try:
+            self.configure(**settings)
+            yield
+        finally:
+            self.settings = before
+            self.configure()
+
     def configure(self, **settings: Any) -> None:
         """Change settings and have the running pooler read them."""
-        self.settings |= settings
+        self.settings = self.settings | settings
         self._write_settings()
         self.admin("RELOAD")
 

@@ -121,9 +121,11 @@ async def test_an_awaiting_client(worker: Worker, kind: str, committed: bool) ->
         assert len(await db.fetch_all(NAMES)) == 40
 
 
-def test_a_session_of_the_test_around_requests(worker: Worker) -> None:
+@every_app
+def test_a_session_of_the_test_around_requests(worker: Worker, kind: str) -> None:
     """The session fixture of many projects: open for the whole test, its rows seen by requests, theirs by it."""
-    app_db, app = coroutine_app("psycopg")
+    make, driver = APPS[kind]
+    app_db, app = make(driver)
     with worker.test([app_db], committed=False) as stage, stage.database() as db, db.transaction() as session:
         session.add(Item(name="arranged"))
         session.flush()

@@ -106,6 +106,16 @@ def test_consent_names_every_host_that_the_url_may_reach() -> None:
     require_consent(Settings(database_url="postgresql://u@A.example/x", tier="test"), "b.example:1 a.example:5432")
 
 
+def test_consent_covers_the_server_behind_the_pooler_too() -> None:
+    """The databases are made at MIGRATION_DATABASE_URL: a consent that names the other server alone is not enough."""
+    settings = Settings(
+        database_url="postgresql://u@localhost/x", migration_database_url="postgresql://u@prod.example/x", tier="test"
+    )
+    with pytest.raises(UnsafeUse, match=r"prod\.example:5432 \(from argument\)"):
+        require_consent(settings, "localhost:5432")
+    require_consent(settings, "localhost:5432 prod.example:5432")
+
+
 def test_the_marker_is_what_permits(worker: Worker, database_url: str) -> None:
     """A database of the kit may be destroyed, any other not, whatever APP_ENV says and however it is called."""
     with worker.test((), committed=False) as stage, stage.database() as db, db.transaction() as session:

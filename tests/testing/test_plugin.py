@@ -183,7 +183,13 @@ def test_a_database_for_each_worker_of_xdist(project: Project) -> None:
     assert len({database for _, database in used}) == 2
 
 
+OUR_ENV = """
+    from sqlmodel import SQLModel
+    from onetrip import migrations
+    migrations.run(SQLModel.metadata)
+"""
 ENV = """
+    import os
     from alembic import context
     from sqlalchemy import create_engine, pool
 
@@ -206,20 +212,21 @@ VERSION = """
     "url",
     [
         pytest.param("os.environ['DATABASE_URL']", id="from the environment", marks=pytest.mark.slow),
+        pytest.param(None, id="through onetrip.migrations", marks=pytest.mark.slow),
         pytest.param("context.config.get_main_option('sqlalchemy.url')", id="from alembic.ini"),
     ],
 )
-def test_alembic_makes_the_schema(project: Project, server: Postgres, url: str) -> None:
+def test_alembic_makes_the_schema(project: Project, server: Postgres, url: str | None) -> None:
     """Where there is an alembic.ini, the template is migrated to head, and whatever alembic.ini names is left alone."""
     (project.folder / "migrations" / "versions").mkdir(parents=True)
     elsewhere = server.url().replace("postgresql", "postgresql+psycopg")
     (project.folder / "alembic.ini").write_text(
         f"[alembic]\nscript_location = migrations\nsqlalchemy.url = {elsewhere}\n"
     )
-    if "environ" in url:
+    if url and "environ" in url:
         url += ".replace('postgresql', 'postgresql+psycopg')"
     project.write(
-        **{"migrations/env": "    import os\n" + ENV.format(url=url), "migrations/versions/1": VERSION},
+        **{"migrations/env": ENV.format(url=url) if url else OUR_ENV, "migrations/versions/1": VERSION},
         conftest="pytest_plugins = ['onetrip.testing']",
         test_it="""
             from sqlalchemy import text

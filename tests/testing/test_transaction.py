@@ -176,6 +176,11 @@ def test_a_transaction_inside_another_one_starts_clean_and_leaves_it_as_it_was(d
         with db.transaction(local={"app.user": "inner"}) as inner:
             inner.add(Item(name="inner"))
         assert session.exec(SETTINGS).one() == before
+        with pytest.raises(ZeroDivisionError), db.transaction(local={"app.user": "inner"}) as inner:
+            inner.add(Item(name="never"))
+            inner.flush()
+            raise ZeroDivisionError
+        assert session.exec(SETTINGS).one() == before
     assert db.fetch_all(NAMES) == ["inner", "outer"]
 
 

@@ -154,11 +154,13 @@ def classify(found: Facts, phase: Phase) -> type[DatabaseError]:
         return _while_connecting(found, by_state)
     if found.sqlstate in {None, "08P01", "0A000"} and (said := _by_text(_STATEMENT_TEXTS, found.text)):
         return said
+    if found.sqlstate == "22023" and found.text.startswith('role "'):
+        return e.InvalidStatement  # role= names nobody: no data of a client's is wrong
     if by_state is not None and by_state is not e.ConnectionLost:
         return by_state
     if by_state is e.ConnectionLost or _is_lost(found):
         return e.CommitUnknown if phase is Phase.COMMIT else e.ConnectionLost
-    return DatabaseError
+    return e.InvalidData if "DataError" in found.names else DatabaseError  # the driver refused it: no SQLSTATE
 
 
 def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:

@@ -150,7 +150,9 @@ def _libpq(
     }
     arguments: dict[str, Any] = {key: value for key, value in places.items() if value}
     # gssencmode: libpq asks for GSS encryption first when a Kerberos cache is about; that is a round trip for nothing.
-    arguments |= {"gssencmode": "disable"} | kept | {"sslmode": tls.mode}
+    # client_encoding: the role or the database may ask for another one, in which some values have no spelling, and in
+    # SQL_ASCII psycopg returns bytes.
+    arguments |= {"gssencmode": "disable", "client_encoding": "utf8"} | kept | {"sslmode": tls.mode}
     if tls.rootcert:
         arguments["sslrootcert"] = tls.rootcert
     if timeout is not None:

@@ -56,16 +56,19 @@ class Databases:
         self._made = 0
         url = self._url.with_params(application_name=_APPLICATION + self._run)
         self._database = Database(settings=settings_for(settings, url.render(), driver="psycopg", statement_timeout=0))
-        with self._database._runtime.translating():  # noqa: SLF001  an error to connect is one of ours, as in a session
-            self._connection = self._connect()
-        self._sweep()
+        try:
+            with self._database._runtime.translating():  # noqa: SLF001  an error to connect is one of ours
+                self._connection = self._connect()
+                self._sweep()
+        except BaseException:
+            self._database.close()
+            raise
 
     def _connect(self) -> Connection:
         connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         may_create, role = connection.execute(_RIGHTS).one()
         if not may_create:
             connection.close()
-            self._database.close()
             raise UnsafeUse(
                 f"the role {role!r} may not create databases on {server_name(self._url)}, and a test run needs its own",
                 hint=f'ALTER ROLE "{role}" CREATEDB; or unset DATABASE_URL to test on the embedded server',

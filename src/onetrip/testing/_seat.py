@@ -76,7 +76,7 @@ class Seat:
             self.send(f"SAVEPOINT {share.savepoint}{clean}{read_only}")
             self.used = True
             self.stack.append(share)
-        _inside.set((*(other for other in _inside.get() if other.savepoint), share))
+        _inside.set((*(other for other in _inside.get() if other.savepoint and not other.lost), share))
         return True
 
     def commit(self, share: Share) -> None:
@@ -126,8 +126,10 @@ class Seat:
             return True
         self.used = False
         whole: bool = self.real.closed or self.real.info.transaction_status != _IDLE
-        if not self.real.closed:
+        try:
             self.real.rollback()
+        except Exception:  # noqa: BLE001  either driver's: the connection is lost, and the server undoes by itself
+            self.real.close()
         return whole
 
     def close(self) -> None:
