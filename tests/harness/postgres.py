@@ -69,7 +69,7 @@ class Postgres(ServerProcess):
         self.data.chmod(0o700)
         if tls:
             self._enable_tls()
-        self._write_settings()
+        self.write_settings()
         hba = [f"{'hostssl' if tls else 'host'} all all 127.0.0.1/32 scram-sha-256"]
         (self.data / "pg_hba.conf").write_text("\n".join(hba) + "\n")
 
@@ -114,11 +114,12 @@ class Postgres(ServerProcess):
     def configure(self, **settings: Any) -> None:
         """Change settings; one that needs a restart waits for the next start."""
         self.settings = self.settings | settings
-        self._write_settings()
+        self.write_settings()
         if self.running:
             self.reload()
 
-    def _write_settings(self) -> None:
+    def write_settings(self) -> None:
+        """Write the whole of postgresql.conf; the server reads it when it is told to."""
         quoted = {name: str(value).replace("'", "''") for name, value in self.settings.items()}
         (self.data / "postgresql.conf").write_text("".join(f"{name} = '{value}'\n" for name, value in quoted.items()))
 

@@ -201,7 +201,7 @@ def _is_lost(found: Facts) -> bool:
 
 def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:
     """Build the error: one sentence with the server's own words; ``where`` names host, port and database."""
-    words = redact(_plain(found.text)) or type(found.driver_error).__name__
+    words = redact(plain(found.text)) or type(found.driver_error).__name__
     what = {
         Phase.CONNECT: f"could not connect to {where}: {words}",
         Phase.COMMIT: f"COMMIT failed: {words}",
@@ -217,7 +217,7 @@ def _verdict(kind: type[DatabaseError], phase: Phase) -> Retry:
     return kind.retry
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Drop libpq's preface and its second lines: the first sentence says what happened."""
     first = text.splitlines()[0] if text else ""
     first = re.sub(r"^connection (failed|is bad): ", "", first)
