@@ -231,20 +231,6 @@ def test_a_ca_file_that_is_none(look: Look, postgres15_tls: Postgres, tmp_path: 
     assert "sslrootcert" in first.fix
 
 
-def test_require_is_told_that_more_would_hold(
-    look: Look, postgres15_tls: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A remote host with sslmode=require, whose certificate would stand up to verify-full: the line is written out."""
-    monkeypatch.setenv("PGSSLROOTCERT", str(postgres15_tls.ca_file))
-    url = postgres15_tls.url(host="db.example.com", sslmode="require", hostaddr="127.0.0.1")
-    authority = postgres15_tls.authority
-    assert authority
-    with certificate(postgres15_tls, authority, "db.example.com"):
-        finding = found(look(url), "tls-unverified")
-    assert "would hold" in finding.why
-    assert "sslmode=verify-full" in finding.fix
-
-
 def test_expired_certificate(look: Look, postgres15_tls: Postgres, tls_url: str) -> None:
     """The day on which it expired is said; nobody is told to verify less."""
     authority = postgres15_tls.authority
