@@ -96,10 +96,10 @@ def test_a_test_that_asks_for_nothing_is_isolated_too(project: Project) -> None:
 @pytest.mark.parametrize(
     ("plugin", "driver"),
     [
-        ("asyncio", "asyncpg"),
-        ("anyio", "psycopg"),
+        ("anyio", "asyncpg"),
+        pytest.param("anyio", "psycopg", marks=pytest.mark.slow),
         pytest.param("asyncio", "psycopg", marks=pytest.mark.slow),
-        pytest.param("anyio", "asyncpg", marks=pytest.mark.slow),
+        pytest.param("asyncio", "asyncpg", marks=pytest.mark.slow),
     ],
 )
 def test_either_asynchronous_plugin(project: Project, plugin: str, driver: str) -> None:

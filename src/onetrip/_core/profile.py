@@ -168,6 +168,12 @@ def _asyncpg(
     url: DatabaseUrl, tls: Tls, notes: tuple[str, ...], *, timeout: float | None, name: str | None, pooled: bool
 ) -> ConnectProfile:
     notes += _asyncpg_leaves_out(url.params)
+    if "," in (url.user or ""):
+        # RFC 5802 wants it as "=2C", and asyncpg 0.32 sends it as it is: "malformed SCRAM message".
+        raise ConfigurationError(
+            f"the user {url.user!r} in the database URL has a comma, and asyncpg cannot log it in",
+            hint="set DATABASE_DRIVER=psycopg, or rename the role",
+        )
     hosts: list[Any] = [host.name for host in url.hosts]
     ports: list[Any] = [host.port or DEFAULT_PORT for host in url.hosts]
     places = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -71,7 +71,8 @@ class Worker:
         self._databases.close()
 
     def _make(self, url: str) -> None:
-        with _environment(url):
+        # psycopg is the one driver with which both Database(url) and AsyncDatabase(url) work.
+        with _environment(url, DATABASE_DRIVER="psycopg"):
             self._make_schema(url)
 
     def _renew(self) -> None:
@@ -129,24 +130,20 @@ class Worker:
 
 
 @contextmanager
-def _environment(url: str) -> Iterator[None]:
-    """Let what reads the environment meanwhile, such as an application factory, find the test's database."""
-    before = dict(os.environ)
+def _environment(url: str, **more: str) -> Iterator[None]:
+    """Let what reads the environment meanwhile, such as an application factory, find the kit's database."""
+    before, changed = dict(os.environ), environment_for(url) | more
+    ours = {name for name in before.keys() | changed.keys() if before.get(name) != changed.get(name)}
     try:
-        changed = environment_for(url)
-        for name in before.keys() - changed.keys():
-            del os.environ[name]
-        os.environ.update(changed)
+        _set({name: changed.get(name) for name in ours})
         yield
     finally:
-        _restore(before)
+        _set({name: before.get(name) for name in ours})
 
 
-def _restore(before: dict[str, str]) -> None:
-    from onetrip._core.names import FIELD_NAMES, URL_FILE
-
-    for name in (URL_FILE, "DATABASE_URL", "APP_ENV", "DATABASE_POOLER", *FIELD_NAMES["migration_database_url"]):
-        if name in before:
-            os.environ[name] = before[name]
-        else:
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
             os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -46,6 +46,13 @@ def door() -> Door:
 
 
 @pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """Lend a database on the server that these tests ask."""
+    with postgres.lent_database() as name:
+        yield name
+
+
+@pytest.fixture
 def url(door: Door, database_of: Callable[[Door], str], postgres: Postgres, narrow: PgBouncer) -> str:
     """Give the URL that leads through the door."""
     server = narrow if door.pooled else postgres

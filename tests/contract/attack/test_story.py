@@ -136,7 +136,7 @@ async def test_no_story_leaves_anything_behind(db: Face, other: Face, story: lis
 
 @pytest.mark.slow
 @through(DIRECT, OFF_SJIS, POOLED)
-@attacks(40)
+@attacks(25)
 @given(story=st.lists(steps, min_size=5, max_size=25))
 async def test_no_long_story_leaves_anything_behind(db: Face, other: Face, story: list[Step]) -> None:
     """The same, longer."""

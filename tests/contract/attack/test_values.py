@@ -9,16 +9,21 @@ from tests.contract.attack.arena import IDENTITY, PAYLOADS, assert_at_rest, seen
 from tests.contract.attack.doors import CAMPAIGN, EVERY_RUN, OFF_SJIS, POOLED, Door, attacks, through
 from tests.contract.face import Face
 
+# Two characters may have one spelling in EUC_JP, as ¦ and ￤ have: then its text is all that a server can keep.
+SPELLED = text("SELECT encode(convert_to(convert_from(decode(:given, 'hex'), 'UTF8'), 'UTF8'), 'hex')")
+
 
 async def arrives(db: Face, other: Face, door: Door, value: str) -> None:
     """Check one value: inside it is exact, or the server says that its encoding lacks a character; then it is gone."""
+    narrow = door.encoding not in {"UTF8", "SQL_ASCII"} and not value.isascii()
     try:
         inside = seen(await db.fetch_one(IDENTITY, local={"app.user": value}))
     except errors.InvalidData:
-        if value.isascii() or door.encoding in {"UTF8", "SQL_ASCII"}:
+        if not narrow:
             raise
     else:
-        assert inside.settings["app.user"] == value
+        spelled = await db.fetch_value(SPELLED, {"given": value.encode().hex()}) if narrow else value.encode().hex()
+        assert inside.settings["app.user"] == bytes.fromhex(spelled).decode()
     await assert_at_rest(other)
 
 
@@ -58,7 +63,7 @@ LEFT_BEHIND = (
 
 @pytest.mark.slow
 @through(*CAMPAIGN)
-@attacks(150)
+@attacks(100)
 @given(value=values)
 async def test_any_value_through_every_door(db: Face, other: Face, door: Door, value: str) -> None:
     """The same, longer, and in every encoding."""
