@@ -36,6 +36,14 @@ def test_neon_direct_lets_options_arrive(look: Look, neon_url: str) -> None:
     assert "channel binding proves" in found(report, "tls-unverified").what
 
 
+def test_require_is_told_that_more_would_hold(look: Look, neon: NeonProxy, neon_url: str) -> None:
+    """Where sslmode=require stands and the certificate would stand up to verify-full, the line is written out."""
+    finding = found(look(neon_url.replace("&channel_binding=require", "")), "tls-unverified")
+    assert finding.level is Level.NOTE
+    assert "would hold" in finding.why
+    assert "sslmode=verify-full" in finding.fix
+
+
 @pytest.mark.parametrize(
     ("text", "code", "fix"),
     [

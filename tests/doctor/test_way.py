@@ -10,14 +10,12 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from onetrip._core.endpoint import describe
-from onetrip.doctor import Level, Report, target
+from onetrip.doctor import Level, Report
 from tests.doctor.conftest import Look, cause, found
 from tests.harness.certificates import DAY, Authority
 from tests.harness.missing import missing
@@ -231,22 +229,6 @@ def test_a_ca_file_that_is_none(look: Look, postgres15_tls: Postgres, tmp_path: 
     first = cause(look(postgres15_tls.url(sslmode="verify-full", sslrootcert=file)), "tls-refused")
     assert f"cannot be used: {file}" in first.what
     assert "sslrootcert" in first.fix
-
-
-def test_require_is_told_that_more_would_hold(
-    look: Look, postgres15_tls: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A remote host with sslmode=require, whose certificate would stand up to verify-full: the line is written out."""
-    monkeypatch.setenv("PGSSLROOTCERT", str(postgres15_tls.ca_file))
-    # All servers of the tests are on this machine; this one is taken for a remote one.
-    monkeypatch.setattr(target, "describe", lambda *given: replace(describe(*given), is_local=False))
-    url = postgres15_tls.url(host="db.example.com", sslmode="require", hostaddr="127.0.0.1")
-    authority = postgres15_tls.authority
-    assert authority
-    with certificate(postgres15_tls, authority, "db.example.com"):
-        finding = found(look(url), "tls-unverified")
-    assert "would hold" in finding.why
-    assert "sslmode=verify-full" in finding.fix
 
 
 def test_expired_certificate(look: Look, postgres15_tls: Postgres, tls_url: str) -> None:

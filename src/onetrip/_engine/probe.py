@@ -141,18 +141,18 @@ def _share(trial: _Trial, first: Connection, second: Connection) -> tuple[str | 
     lost, leaked = None, False
     names: list[str] = []
     dirty: set[int] = set()
-    while len(names) < TRIES:
-        names.append(f"{trial.mark}_{len(names)}")
+    while len(names) < TRIES * 4:  # more than to recognise it: a pooler of a busy application keeps them apart
+        names.append(name := f"{trial.mark}_{len(names)}")
         with first.transaction():
             process = _process(first)
             _set(first, trial.mark)
-            lost = _prepare(first, names[-1])
+            lost = _prepare(first, name) or lost
         with second.transaction():
             met = _process(second)
-            leaked = _setting(second) == _value(trial.mark)
+            leaked = _setting(second) == _value(trial.mark) or leaked
             _reset(second)
-            lost = lost or _prepare_again(second, names[-1])
-        lost = lost or _execute(first, names[-1])
+            lost = _prepare_again(second, name) or lost
+        lost = lost or _execute(first, name)
         if met == process:
             break
         dirty |= {process, met}
