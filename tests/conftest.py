@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -10,10 +11,9 @@ import pytest
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
 from tests.harness.neon import NeonProxy, resolve_names
-from tests.harness.pgbouncer import PgBouncer
+from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
 from tests.harness.postgres import Postgres
-from tests.harness.wait import until
 
 Server = TypeVar("Server", Postgres, PgBouncer)
 
@@ -49,7 +49,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> list[str]:
     """Say what is under test."""
     libraries = ("sqlalchemy", "sqlmodel", "psycopg", "psycopg2-binary", "asyncpg", "fastapi")
-    servers = {"embedded": binaries.embedded, "distribution": binaries.debian, "pgbouncer": pgbouncer_version}
+    servers: dict[str, Callable[[], object]] = {
+        "embedded": binaries.embedded,
+        "distribution": binaries.debian,
+        "PgBouncer": lambda: pgbouncer_version(distribution()),
+        "recent PgBouncer": lambda: pgbouncer_version(recent()),
+    }
     return [
         "libraries: " + ", ".join(f"{name} {version(name)}" for name in libraries),
         "servers: " + ", ".join(f"{name} {_version(find)}" for name, find in servers.items()),
@@ -81,6 +86,24 @@ def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
     yield from _served(PgBouncer(postgres))
 
 
+@pytest.fixture(scope="session")
+def pgbouncer_session(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool sessions before ``postgres``."""
+    yield from _served(PgBouncer(postgres, "session"))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that does not follow prepared statements."""
+    yield from _served(PgBouncer(postgres, program=recent()))
+
+
+@pytest.fixture(scope="session")
+def recent_pgbouncer_prepared(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Pool transactions with a recent PgBouncer that follows prepared statements, as Neon's does."""
+    yield from _served(PgBouncer(postgres, program=recent(), max_prepared_statements=1000))
+
+
 def _served(server: Server) -> Iterator[Server]:
     try:
         server.start()
@@ -107,10 +130,7 @@ def database_url(postgres: Postgres, database: str) -> str:
 def pooled_url(pgbouncer: PgBouncer, database: str) -> Iterator[str]:
     """Return the URL of the same database through PgBouncer in transaction mode."""
     yield pgbouncer.url(database)
-    try:
-        until(lambda: not pgbouncer.clients(database), message=lambda: f"left open: {pgbouncer.clients(database)}")
-    finally:
-        pgbouncer.forget(database)
+    pgbouncer.free(database)
 
 
 @pytest.fixture(scope="session")
@@ -120,11 +140,21 @@ def neon(postgres: Postgres, pgbouncer: PgBouncer) -> Iterator[NeonProxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def sleepy_neon() -> Iterator[NeonProxy]:
+    """Play Neon before servers of its own, for tests that suspend it; they may find it asleep."""
+    server = Postgres(binaries.embedded())
+    pooler = PgBouncer(server)
+    with ExitStack() as stack:
+        stack.enter_context(contextmanager(_served)(server))
+        stack.enter_context(contextmanager(_served)(pooler))
+        yield stack.enter_context(NeonProxy(server, pooler))
+
+
 @pytest.fixture
-def neon_names(neon: NeonProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Neon's hosts lead to ``neon``, and its authority be one that this machine knows, as Neon's public one is."""
+def neon_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Neon's host names lead here, and its authority be one that this machine knows."""
     resolve_names(monkeypatch)
-    monkeypatch.setenv("PGSSLROOTCERT", str(neon.ca_file))
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_every_page_can_be_found(page: Path) -> None:
     assert page in {*linked, INDEX, ROOT / "README.md"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=page_id)
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / "examples").rglob("*.md"), ROOT / "CONTRIBUTING.md"], ids=page_id)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link and picture of a page exists."""
     targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())

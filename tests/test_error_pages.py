@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 import pytest
 
 from onetrip.errors import DatabaseError
@@ -20,6 +21,17 @@ def test_every_error_has_a_page() -> None:
 def test_the_index_is_up_to_date() -> None:
     """The index is what `python tools/error_pages.py` writes."""
     assert INDEX.read_text(encoding="utf-8") == index()
+
+
+def test_queries_run(database_url: str) -> None:
+    """Every query that a page tells to run is one that PostgreSQL takes, as a role without special rights."""
+    code = re.findall(r"`((?:SELECT|SHOW) [^`…<]+)`", "".join(page.text for page in pages()))
+    assert len(code) > 10
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE account (id serial); CREATE TABLE alembic_version (version_num text)")
+        for query in code:
+            with connection.transaction(force_rollback=True):
+                connection.execute(query)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.kind.code)

@@ -9,7 +9,7 @@ CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubcla
 
 
 def drawn() -> list[tuple[str, str | None]]:
-    """Read (class, parent) pairs from the drawing at the top of errors.py."""
+    """Read (class, parent) pairs from the drawing in its docstring."""
     pairs: list[tuple[str, str | None]] = []
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

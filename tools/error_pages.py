@@ -95,9 +95,10 @@ def meaning(page: Page, said: Facts) -> type[DatabaseError]:
 
 
 def pages() -> list[Page]:
-    """Return the page of every class, in the order of errors.py."""
+    """Return the page of every class, in the order of the drawing in ``onetrip.errors``."""
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OnetripError)]
-    return [Page(kind) for kind in sorted(kinds, key=lambda kind: inspect.getsourcelines(kind)[1])]
+    drawn = re.findall(r"\w+", errors.__doc__ or "")
+    return [Page(kind) for kind in sorted(kinds, key=lambda kind: drawn.index(kind.__name__))]
 
 
 def index() -> str:

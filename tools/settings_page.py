@@ -18,11 +18,26 @@ ours is an error that says what to write. Secrets are masked wherever they turn 
 libraries too.
 
 """
+OVERVIEW = "| setting | variable | default | what |\n|---|---|---|---|\n"
 
 
 def page() -> str:
     """Return the page."""
-    return INTRO + "\n".join(_section(name) for name in Settings.model_fields)
+    rows = "".join(_row(name) for name in Settings.model_fields)
+    return INTRO + OVERVIEW + rows + "\n" + "\n".join(_section(name) for name in Settings.model_fields)
+
+
+def _row(name: str) -> str:
+    what = (Settings.model_fields[name].description or "").partition(" Trap: ")[0]
+    ours = FIELD_NAMES.get(name, ("",))[0]
+    return f"| [`{name}`](#{name}) | {f'`{ours}`' if ours else ''} | {_briefly(name)} | {what} |\n"
+
+
+def _briefly(name: str) -> str:
+    if name not in {"pool_min", "pool_max"}:
+        return _default(name).partition(",")[0]
+    sizes = [POOL[tier][name == "pool_max"] for tier in TIERS]
+    return f"{min(sizes)} to {max(sizes)}, by tier"
 
 
 def _section(name: str) -> str:

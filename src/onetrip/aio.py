@@ -62,7 +62,8 @@ class AsyncDatabase:
         """Open a session that commits when the block ends and rolls back on any exception.
 
         ``isolation`` is "read committed", "repeatable read" or "serializable"; ``statement_timeout`` is in seconds;
-        ``role`` and the settings in ``local`` hold for this transaction alone. What leaves the block is one of our
+        ``role`` and the settings in ``local`` hold for this transaction alone. Afterwards such a setting is ``''`` on
+        this connection, no longer NULL: to a policy, ``''`` must mean nobody. What leaves the block is one of our
         errors; inside it the session raises SQLAlchemy's own.
         """
         wanted = self._runtime.preamble(

@@ -18,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -169,7 +170,11 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     if status >= 500:
         # A handled exception is not logged by anyone else.
         _log.log(
-            logging.WARNING if again else logging.ERROR, "%s %s", request.method, _path(request.scope), exc_info=error
+            logging.WARNING if again else logging.ERROR,
+            "%s %s",
+            request.method,
+            quote(_path(request.scope)),  # decoded it may hold a line break, and write a record of its own
+            exc_info=error,
         )
     return JSONResponse(
         {"detail": _PUBLIC[status], "code": code},

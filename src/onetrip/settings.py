@@ -207,7 +207,7 @@ class Settings(BaseSettings):
         values = {name: _text(value) for name, value in values.items()}
         found = values.pop(FOUND, None) or Found(where=dict.fromkeys(values, "argument"))
         remember(os.environ.get("PGPASSWORD"))
-        urls = read_urls(values, found)
+        urls = read_urls(values, found, os.environ)
         fill_in(values, found, urls, os.environ)
         found.problems.extend(contradictions(values, found, urls))
         _try_password_file(values, found)

@@ -72,6 +72,7 @@ def test_connect_texts(text: str, kind: type[errors.DatabaseError]) -> None:
         (DriverError("gone", "57P01"), Phase.STATEMENT, errors.ConnectionLost),
         (DriverError("gone", "57P01"), Phase.COMMIT, errors.CommitUnknown),
         (DriverError("gone", "57P01"), Phase.CONNECT, errors.DatabaseWaking),
+        (DriverError("received 2 results from command 'COMMIT'"), Phase.COMMIT, errors.CommitUnknown),
         (DriverError("The endpoint has been disabled.", "28000"), Phase.CONNECT, errors.EndpointDisabled),
         (DriverError("Couldn't connect to compute node", "XX000"), Phase.CONNECT, errors.DatabaseWaking),
         (DriverError("anything at all", "28P01"), Phase.CONNECT, errors.AuthenticationFailed),

@@ -9,6 +9,7 @@ NEON = "ep-cool-darkness-123456"
 ENDPOINTS = [
     ("EP-RASPY-GLADE-AD8E3GVY-POOLER.C-2.US-EAST-1.AWS.NEON.TECH", "neon", "transaction"),
     ("ep-x-1.region-pooler.azure.neon.tech", "neon", "direct"),
+    ("ep-x-1-pooler.r.aws.neon.tech.", "neon", "transaction"),
     ("ep-x-1-pooler.r.aws.neon.tech,ep-y-2.r.aws.neon.tech", "neon", "transaction"),
     ("ep-x-1.r.aws.neon.tech,db.example.com", None, "unknown"),
     ("neon.tech.example.com", None, "unknown"),
@@ -38,6 +39,13 @@ def test_this_machine_is_local(place: str) -> None:
 def test_everything_else_is_remote(place: str) -> None:
     """A private address or a bare name is another machine, and one remote host is enough."""
     assert not describe(parse_url(f"postgresql://u@{place}/d")).is_local
+
+
+@pytest.mark.parametrize("hosts", ["", "localhost", "db.example.com"])
+@pytest.mark.parametrize(("address", "local"), [("10.0.0.1", False), ("127.0.0.1", True), ("::1,10.0.0.1", False)])
+def test_the_address_that_is_dialled_decides(hosts: str, address: str, local: bool) -> None:
+    """``hostaddr`` beside a name is where libpq goes: without TLS only if it is this machine."""
+    assert describe(parse_url(f"postgresql://u@{hosts}/d?hostaddr={address}")).is_local is local
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ WRONG = [
     ("postgresql://u:hunter22%zz@h/d", "a % that starts no escape"),
     ("postgresql://u:hunter22%ff@h/d", "not UTF-8"),
     ("postgresql://u:hunter22%00@h/d", "%00"),
+    ("postgresql://u:hunter22\udcff@h/d", "not UTF-8"),
     ("postgresql://u:hunter22 x@h/d", "white space"),
     ("postgresql://u:hunter22@h/\nd", "white space"),
     ("postgresql://u:hunter22@[::1/d", "closing bracket"),

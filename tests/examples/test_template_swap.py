@@ -17,6 +17,7 @@ from tests.harness.wait import until
 
 from .swap import AFTER, BEFORE, SWAP, Side, database_lines, signed_up
 
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
 PAGE = SWAP.with_suffix(".md").read_text()
 ROW = re.compile(r"^\| `([^`]+)` \| (\d+) \| (\d+) \|", re.M)
 TOTAL = re.compile(r"^\| \*\*all\*\* \| \*\*(\d+)\*\* \| \*\*(\d+)\*\* \|", re.M)
@@ -76,11 +77,23 @@ def project(migrated: Project, postgres: Postgres) -> Iterator[Project]:
 @pytest.mark.slow
 def test_the_same_tests_pass(project: Project, postgres: Postgres) -> None:
     """Each side passes the tests that both have, with the fixtures of its own conftest."""
-    done = project.side.run("pytest", "-q", "-p", "no:cacheprovider", url=postgres.url(project.database))
+    ours = {"ONETRIP_TEST_SERVER": f"{postgres.host}:{postgres.port}"}
+    done = project.side.run(*PYTEST, url=postgres.url(project.database), **ours)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b6 passed", done.stdout)
 
 
+def test_tests_that_meet_a_database_with_data(project: Project, postgres: Postgres) -> None:
+    """A forgotten variable: before, every user is deleted and all tests pass; after, nothing is touched."""
+    users = 'SELECT count(*) FROM "user"'
+    assert postgres.scalar(users, database=project.database) == 1
+    done = project.side.run(*PYTEST, url=postgres.url(project.database), APP_ENV="test")
+    assert postgres.scalar(users, database=project.database) == project.chosen(before=0, after=1)
+    assert ("it was not touched" in done.stderr) is project.chosen(before=False, after=True)
+    assert (done.returncode == 0) is project.chosen(before=True, after=False)
+
+
+@pytest.mark.slow
 def test_two_requests_with_one_email_address(project: Project, postgres: Postgres) -> None:
     """Whoever loses the race between look-up and INSERT gets a 500 before, and a 409 after."""
     url = postgres.url(project.database)
@@ -107,6 +120,7 @@ def test_a_connection_that_the_server_ended(project: Project, postgres: Postgres
     assert answers == project.chosen(before=[500, 200], after=[200, 200])
 
 
+@pytest.mark.slow
 def test_a_database_that_is_not_there(side: Side) -> None:
     """Both start without one; a request gets a 500 before, and after a 503 that says when to try again."""
     with side.serving("postgresql://app:app@127.0.0.1:1/app") as client:

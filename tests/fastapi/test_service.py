@@ -76,6 +76,20 @@ async def test_an_error_is_logged_and_not_shown(db: AsyncDatabase | Database, ca
     assert isinstance(record.exc_info[1], errors.ReadOnlyViolation)
 
 
+async def test_a_path_writes_no_record_of_its_own(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Line breaks and terminal codes in a request's path stay escaped in the log."""
+    app = FastAPI(lifespan=lifespan(other(url)))
+
+    @app.get("/fail/{name:path}")
+    async def fail(name: str, session: ReadSession) -> None:
+        await session.exec(text("SELECT 1/0 FROM nowhere"))
+
+    async with client_of(app) as client:
+        assert (await client.get("/fail/a%0dERROR %1b[31mforged")).status_code == 500
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "onetrip"]
+    assert said == "GET /fail/a%0DERROR%20%1B%5B31mforged"
+
+
 async def test_every_error_has_an_answer(url: str) -> None:
     """Whatever the class, the client gets its status, its code and one sentence."""
     app = FastAPI(lifespan=lifespan(other(url)))

@@ -8,7 +8,7 @@ import pytest
 BUDGETS = {  # seconds on two cores, without tests marked slow
     "cli": 15,
     "contract": 70,
-    "core": 20,
+    "core": 10,
     "doctor": 40,
     "examples": 65,
     "failures": 40,
@@ -16,7 +16,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "harness_selftest": 25,
     "local": 75,
     "migrations": 10,
-    "settings": 20,
+    "settings": 30,
     "testing": 30,
     "typing": 5,
     ".": 30,

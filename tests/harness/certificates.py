@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+DAY = dt.timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -43,20 +45,22 @@ class Authority:
         """Return the authority's own certificate, the one for ``sslrootcert``."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *hosts: str) -> Certificate:
-        """Make a server certificate for names and addresses."""
+    def issue(self, *hosts: str, lasts: dt.timedelta = DAY) -> Certificate:
+        """Make a server certificate for names and addresses; one that ``lasts`` less than no time has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        certificate = self._builder(subject, key).add_extension(names, critical=False).sign(self._key, hashes.SHA256())
+        builder = self._builder(subject, key, lasts).add_extension(names, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         return Certificate(key.private_bytes(pem, pkcs8, serialization.NoEncryption()), certificate.public_bytes(pem))
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
-        day = dt.timedelta(days=1)
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: dt.timedelta = DAY
+    ) -> x509.CertificateBuilder:
+        end = dt.datetime.now(dt.UTC) + lasts
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
-        return builder.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
+        return builder.serial_number(x509.random_serial_number()).not_valid_before(end - 2 * DAY).not_valid_after(end)
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -1,40 +1,65 @@
 """A real PgBouncer before one of our clusters."""
 
+import os
 import re
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 
 from .missing import missing
 from .postgres import APP, PASSWORDS, Postgres
-from .process import ServerProcess, run
+from .process import ServerProcess, reachable, run
+from .wait import until
 
 ADMIN = "pgbouncer"
 PoolMode = Literal["session", "transaction", "statement"]
 
 
+BUILT = Path("onetrip-tests/pgbouncer")  # where tools/pgbouncer.sh puts it, below one of these
+CACHES = (Path("/usr/local/lib"), Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"))
+
+
 @cache
-def binary() -> str:
-    """Return where pgbouncer is; Debian keeps it outside a user's PATH."""
+def distribution() -> str:
+    """Return the distribution's pgbouncer; Debian keeps it outside a user's PATH."""
     found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
     return found or missing("PgBouncer", "apt-get install pgbouncer")
 
 
 @cache
-def version() -> str:
+def recent() -> str:
+    """Return a pgbouncer that follows prepared statements: the distribution's, or the one built from source."""
+    for program in (shutil.which("pgbouncer", path="/usr/sbin"), *(str(folder / BUILT) for folder in CACHES)):
+        if program and reachable(Path(program)) and follows_prepared(program):
+            return program
+    return missing("PgBouncer 1.21 or later", "tools/pgbouncer.sh builds it")
+
+
+@cache
+def version(program: str) -> str:
     """Return the version, like 1.18."""
-    found = re.search(r"PgBouncer (\d+\.\d+)", run(binary(), "--version").stdout)
+    found = re.search(r"PgBouncer (\d+\.\d+)", run(program, "--version").stdout)
     assert found, "pgbouncer --version says something new"
     return found[1]
+
+
+def follows_prepared(program: str) -> bool:
+    """Say whether a pgbouncer knows ``max_prepared_statements``."""
+    major, minor = version(program).split(".")
+    return (int(major), int(minor)) >= (1, 21)
 
 
 class PgBouncer(ServerProcess):
     """A pooler on a loopback port that serves every database and role of its upstream.
 
-    ``max_prepared_statements`` needs PgBouncer 1.21; an older one says so and does not start.
+    ``program`` is the distribution's unless said otherwise. ``max_prepared_statements`` is 0, "do not follow them",
+    whatever a version has as its default; more needs ``recent()``.
     """
 
     def __init__(
@@ -42,10 +67,12 @@ class PgBouncer(ServerProcess):
         upstream: Postgres,
         pool_mode: PoolMode = "transaction",
         *,
-        max_prepared_statements: int | None = None,
+        program: str | None = None,
+        max_prepared_statements: int = 0,
         **settings: Any,
     ) -> None:
         super().__init__("pgbouncer")
+        self.program = program or distribution()
         self.upstream = upstream
         self.settings: dict[str, Any] = {
             "listen_addr": self.host,
@@ -57,9 +84,10 @@ class PgBouncer(ServerProcess):
             "pool_mode": pool_mode,
             "default_pool_size": 20,
             "max_client_conn": 500,
+            "server_login_retry": 1,  # s; with the default of 15 a refused client waits for as long as that
             "pidfile": self.folder / "pgbouncer.pid",
         } | settings
-        if max_prepared_statements is not None:
+        if max_prepared_statements or follows_prepared(self.program):
             self.settings["max_prepared_statements"] = max_prepared_statements
         users = PASSWORDS | {ADMIN: PASSWORDS[APP]}
         (self.folder / "users").write_text("".join(f'"{user}" "{password}"\n' for user, password in users.items()))
@@ -67,7 +95,7 @@ class PgBouncer(ServerProcess):
 
     def start(self) -> None:
         """Start the pooler and wait until it accepts connections; the upstream may be down."""
-        self.spawn(binary(), self.folder / "pgbouncer.ini")
+        self.spawn(self.program, self.folder / "pgbouncer.ini")
         self.wait_until_accepting()
 
     def stop(self) -> None:
@@ -79,9 +107,20 @@ class PgBouncer(ServerProcess):
         self.stop()
         self.start()
 
+    @contextmanager
+    def changed(self, **settings: Any) -> Iterator[None]:
+        """Change settings for the time of a block; those that PgBouncer can change while it runs."""
+        before = self.settings
+        try:
+            self.configure(**settings)
+            yield
+        finally:
+            self.settings = before
+            self.configure()
+
     def configure(self, **settings: Any) -> None:
         """Change settings and have the running pooler read them."""
-        self.settings |= settings
+        self.settings = self.settings | settings
         self._write_settings()
         self.admin("RELOAD")
 
@@ -102,6 +141,13 @@ class PgBouncer(ServerProcess):
         if any(pool["database"] == database for pool in self.admin("SHOW POOLS")):
             self.admin(f'KILL "{database}"')
             self.admin(f'RESUME "{database}"')
+
+    def free(self, database: str) -> None:
+        """Wait until nobody uses a database through the pooler, then let go of it; who stays is a defect."""
+        try:
+            until(lambda: not self.clients(database), message=lambda: f"left open: {self.clients(database)}")
+        finally:
+            self.forget(database)
 
     def url(self, database: str = APP, *, user: str = APP, password: str | None = None, **query: Any) -> str:
         """Return the pooled URL of a database."""

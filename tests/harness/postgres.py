@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from .binaries import Binaries
-from .certificates import Authority
+from .certificates import Authority, Certificate
 from .process import ServerProcess, identity, new_folder, run
 from .wait import until
 
@@ -69,7 +69,7 @@ class Postgres(ServerProcess):
         self.data.chmod(0o700)
         if tls:
             self._enable_tls()
-        self._write_settings()
+        self.write_settings()
         hba = [f"{'hostssl' if tls else 'host'} all all 127.0.0.1/32 scram-sha-256"]
         (self.data / "pg_hba.conf").write_text("\n".join(hba) + "\n")
 
@@ -114,11 +114,12 @@ class Postgres(ServerProcess):
     def configure(self, **settings: Any) -> None:
         """Change settings; one that needs a restart waits for the next start."""
         self.settings = self.settings | settings
-        self._write_settings()
+        self.write_settings()
         if self.running:
             self.reload()
 
-    def _write_settings(self) -> None:
+    def write_settings(self) -> None:
+        """Write the whole of postgresql.conf; the server reads it when it is told to."""
         quoted = {name: str(value).replace("'", "''") for name, value in self.settings.items()}
         (self.data / "postgresql.conf").write_text("".join(f"{name} = '{value}'\n" for name, value in quoted.items()))
 
@@ -132,12 +133,18 @@ class Postgres(ServerProcess):
 
     def _enable_tls(self) -> None:
         self.authority = Authority()
-        key, certificate = self.data / "server.key", self.data / "server.crt"
-        self.authority.issue("localhost", "127.0.0.1").write(key, certificate)
+        self.ca_file.write_bytes(self.authority.certificate)
+        self.show(self.authority.issue("localhost", "127.0.0.1"))
+        self.settings |= {"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"}
+
+    def show(self, certificate: Certificate) -> None:
+        """Show clients another certificate from the next connection on."""
+        key = self.data / "server.key"
+        certificate.write(key, self.data / "server.crt")
         if who := identity():
             shutil.chown(key, who["user"], who["group"])
-        self.ca_file.write_bytes(self.authority.certificate)
-        self.settings |= {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key}
+        if self.running:
+            self.reload()
 
     # Addresses
 
@@ -171,8 +178,8 @@ class Postgres(ServerProcess):
 
     def connect(self, database: str = SUPERUSER) -> psycopg.Connection[Any]:
         """Open an autocommit connection of the superuser, past whatever is being tested."""
-        query = {"sslmode": "verify-full", "sslrootcert": self.ca_file} if self.authority else {"sslmode": "disable"}
-        return psycopg.connect(self.url(database, user=SUPERUSER, application_name="harness", **query), autocommit=True)
+        query = {"sslmode": "require" if self.authority else "disable", "application_name": "harness"}
+        return psycopg.connect(self.url(database, user=SUPERUSER, **query), autocommit=True)
 
     def execute(self, statement: str, *values: Any, database: str = SUPERUSER) -> None:
         """Run one statement as the superuser."""

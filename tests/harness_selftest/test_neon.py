@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,74 @@ def test_a_cancel_request_finds_its_statement(neon: NeonProxy, postgres: Postgre
         connection.cancel_safe(timeout=5)
         with pytest.raises(psycopg.errors.QueryCanceled):
             sleeping.result(timeout=10)
+
+
+async def test_a_full_database_says_so_without_its_sqlstate(neon: NeonProxy, postgres: Postgres, database: str) -> None:
+    """53300 while connecting arrives as XX000: only the text tells."""
+    postgres.execute(f'ALTER DATABASE "{database}" CONNECTION LIMIT 0')
+    error = await asyncpg_error(neon.url(database))
+    assert getattr(error, "sqlstate", None) == "XX000"
+    assert str(error) == f'too many connections for database "{database}"'
+
+
+# Sleep
+
+
+def test_suspending_says_goodbye_to_direct_clients_only(sleepy_neon: NeonProxy) -> None:
+    """A direct client meets 57P01, a pooled one the bare end of its connection."""
+    with psycopg.connect(sleepy_neon.url()) as direct, psycopg.connect(sleepy_neon.url(pooled=True)) as pooled:
+        sleepy_neon.suspend()
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            direct.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError, match="closed unexpectedly") as lost:
+            pooled.execute("SELECT 1")
+        assert lost.value.sqlstate is None
+
+
+@BOTH
+def test_the_next_connection_wakes_it(sleepy_neon: NeonProxy, monkeypatch: pytest.MonkeyPatch, *, pooled: bool) -> None:
+    """It is accepted, then nothing is said until the compute is up, then it works."""
+    monkeypatch.setattr(sleepy_neon, "waking_takes", 0.3)
+    sleepy_neon.suspend()
+    wakes, began = sleepy_neon.wakes, time.monotonic()
+    assert ask(sleepy_neon.url(pooled=pooled)) == 1
+    assert time.monotonic() - began > 0.3
+    assert sleepy_neon.wakes == wakes + 1
+
+
+def test_those_who_come_together_wake_it_once(sleepy_neon: NeonProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them wait for the same compute."""
+    monkeypatch.setattr(sleepy_neon, "waking_takes", 0.1)
+    sleepy_neon.suspend()
+    wakes = sleepy_neon.wakes
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, [sleepy_neon.url()] * 8)) == [1] * 8
+    assert sleepy_neon.wakes == wakes + 1
+
+
+def test_who_is_not_let_in_does_not_wake_it(sleepy_neon: NeonProxy) -> None:
+    """A wrong password and a quota leave it asleep."""
+    sleepy_neon.suspend()
+    wakes = sleepy_neon.wakes
+    refusal(sleepy_neon.url(password="wrong"))
+    with sleepy_neon.refusing(rules.QUOTA):
+        refusal(sleepy_neon.url())
+    assert (sleepy_neon.asleep, sleepy_neon.wakes, sleepy_neon.postgres.running) == (True, wakes, False)
+
+
+def test_a_compute_that_is_gone_has_a_text_of_its_own(sleepy_neon: NeonProxy) -> None:
+    """The proxy is there, what is behind it is not."""
+    ask(sleepy_neon.url())
+    sleepy_neon.postgres.stop()
+    try:
+        assert refusal(sleepy_neon.url()) == f"ERROR:  {rules.NO_COMPUTE}"
+    finally:
+        sleepy_neon.postgres.start()
+
+
+def test_traffic_is_counted(neon: NeonProxy) -> None:
+    """A test can say that nothing was sent, or what a question cost."""
+    with psycopg.connect(neon.url()) as connection:
+        accepted, received, sent = neon.accepted, neon.received, neon.sent
+        connection.execute("SELECT repeat('x', 1000)")
+        assert (neon.accepted, neon.received > received, neon.sent > sent + 1000) == (accepted, True, True)

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.harness.pgbouncer import PgBouncer
+from tests.harness.pgbouncer import PgBouncer, recent
 from tests.harness.postgres import Postgres
 
 
@@ -31,6 +31,23 @@ def test_a_pooler_verifies_a_server_with_tls(postgres15_tls: Postgres) -> None:
     finally:
         pooler.stop()
         pooler.remove()
+
+
+@pytest.mark.parametrize("most", [0, 100])
+def test_a_recent_pooler_follows_prepared_statements_when_told_to(postgres: Postgres, database: str, most: int) -> None:
+    """A statement prepared on one server connection is there on the next one, unless the pooler does not look."""
+    pooler = PgBouncer(postgres, program=recent(), max_prepared_statements=most)
+    pooler.start()
+    try:
+        with psycopg.connect(pooler.url(database)) as one, psycopg.connect(pooler.url(database)) as other:
+            one.pgconn.prepare(b"mine", b"SELECT 7")
+            one.commit()
+            other.execute("SELECT 1")  # takes the server connection, so that the first one gets another
+            status = one.pgconn.exec_prepared(b"mine", []).status
+    finally:
+        pooler.stop()
+        pooler.remove()
+    assert status == (psycopg.pq.ExecStatus.TUPLES_OK if most else psycopg.pq.ExecStatus.FATAL_ERROR)
 
 
 def test_a_killed_pooler_refuses_and_comes_back(postgres: Postgres, database: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from onetrip import Database, Settings
 from tests.harness import binaries
 from tests.harness.pgbouncer import PgBouncer
-from tests.harness.postgres import PASSWORDS, Postgres
+from tests.harness.postgres import PASSWORDS, SUPERUSER, Postgres
 from tests.harness.wait import until
 
 from .conftest import Project
@@ -154,6 +155,20 @@ def test_a_password_from_an_event_loop(project: Project, postgres: Postgres, dat
     url = f"postgresql://app@127.0.0.1:{postgres.port}/{database}"
     settings = Settings(database_url=url, driver="asyncpg", password=password, tier="test")
     command.upgrade(project.config(settings=settings), "head")
+    assert tables(postgres, database) == {"alembic_version"}
+
+
+def test_a_password_from_a_file(project: Project, postgres: Postgres, database: str, tmp_path: Path) -> None:
+    """The application's role reads its password where the application does; a role of its own has its own."""
+    file = tmp_path / "password"
+    file.write_text(PASSWORDS["app"])
+    url = f"postgresql://app@127.0.0.1:{postgres.port}/{database}"
+    owner = postgres.url(database, user=SUPERUSER)
+    for migration_url in (None, owner):
+        settings = Settings(
+            database_url=url, migration_database_url=migration_url, password_file=file, tier="test", driver="asyncpg"
+        )
+        command.upgrade(project.config(settings=settings), "head")
     assert tables(postgres, database) == {"alembic_version"}
 
 

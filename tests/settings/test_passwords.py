@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-from onetrip import Settings, errors
+from onetrip import Database, Settings, errors
 from tests.contract.face import MODES, Face, Mode
 from tests.harness.postgres import Postgres
 
@@ -214,6 +214,29 @@ async def test_a_file_that_is_gone_is_named(opened: Opened, open_url: str, tmp_p
     said = "cannot be read: No such file or directory" if content is None else "which is empty"
     with pytest.raises(errors.ConfigurationError, match=f"DATABASE_PASSWORD_FILE names {file}.*{said}"):
         await db.fetch_value(WHO)
+
+
+@pytest.mark.parametrize(("returned", "said"), [(None, "a NoneType"), (b"x", "a bytes"), ("", "an empty text")])
+async def test_a_function_that_returns_no_password_is_named(
+    opened: Opened, open_url: str, returned: Any, said: str
+) -> None:
+    """Nothing but text is sent to the server as a password."""
+    with pytest.raises(errors.ConfigurationError, match=f"password returned {said}"):
+        await opened(database_url=open_url, password=lambda: returned).fetch_value(WHO)
+
+
+def test_a_blocking_database_says_that_it_cannot_await(open_url: str) -> None:
+    """The wrong colour of function is told with the right one."""
+
+    async def ask() -> str:
+        return "hunter22"
+
+    with (
+        Database(settings=Settings(database_url=open_url, password=ask)) as db,
+        pytest.raises(errors.ConfigurationError, match="coroutine function") as caught,
+    ):
+        db.fetch_value(WHO)
+    assert "AsyncDatabase" in str(caught.value.hint)
 
 
 async def test_no_error_shows_a_password_that_was_refused(opened: Opened, open_url: str, change: Change) -> None:

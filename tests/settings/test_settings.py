@@ -197,6 +197,20 @@ def test_a_function_runtime_has_one_connection(monkeypatch: pytest.MonkeyPatch) 
     assert Settings(database_url=URL, pool_max=4).pool_max == 4
 
 
+@pytest.mark.parametrize(
+    ("url", "place"), [("postgresql:///shop", "db.example.com:5433"), (URL, "db.example.com:5432")]
+)
+def test_a_host_from_the_environment_gets_its_tls(monkeypatch: pytest.MonkeyPatch, url: str, place: str) -> None:
+    """Where the URL has no host, drivers take PGHOST: it is known beforehand, so that nothing goes there in clear."""
+    monkeypatch.setenv("PGHOST", "db.example.com")
+    monkeypatch.setenv("PGPORT", "5433")
+    settings = Settings(database_url=url)
+    assert settings.url is not None
+    host = settings.url.hosts[0]
+    assert f"{host.name}:{host.port or 5432}" == place
+    assert not settings.endpoint.is_local
+
+
 def test_settings_are_frozen() -> None:
     """What a pool was built from does not change under it."""
     with pytest.raises(ValueError, match="frozen"):

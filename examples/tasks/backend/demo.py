@@ -61,6 +61,7 @@ def main() -> None:
         settings = Settings()
         listener = listen(demo.port)
         app = create_app(AsyncDatabase(settings=settings))
+        asyncio.run(meet(settings))
         migrate(settings)
         fill(settings, demo)
         asyncio.run(serve(app, listener))
@@ -82,6 +83,12 @@ def listen(port: int) -> socket.socket:
     except OSError:
         raise ConfigurationError(f"port {port} is in use", hint=f"PORT={port + 1} make demo") from None
     return listener
+
+
+async def meet(settings: Settings) -> None:
+    """Raise at once if there is no database: a migration would wait for one, but here somebody is watching."""
+    async with AsyncDatabase(settings=settings) as db:
+        await db.ping()
 
 
 def migrate(settings: Settings) -> None:

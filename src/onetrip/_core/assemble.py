@@ -1,7 +1,9 @@
 """Settings from what was given, still unchecked: URLs read, gaps filled by tier and URL, contradictions found."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from onetrip._core import pair, tiers
 from onetrip._core.complaints import in_one_line, unknown_tier
@@ -16,7 +18,7 @@ URL, MIGRATION, PASSWORD, PASSWORD_FILE = "database_url", "migration_database_ur
 Urls = dict[str, DatabaseUrl]
 
 
-def read_urls(values: dict[str, Any], found: Found) -> Urls:
+def read_urls(values: dict[str, Any], found: Found, environment: Mapping[str, str]) -> Urls:
     """Parse both URLs and remember what in them is secret; one that cannot be read becomes a problem."""
     if found.where.get(URL) == "argument":
         _ignore(MIGRATION, values, found)
@@ -26,7 +28,7 @@ def read_urls(values: dict[str, Any], found: Found) -> Urls:
         if not isinstance(text, str):
             continue
         try:
-            urls[name] = parse_url(text, name=found.called(name))
+            urls[name] = _placed(parse_url(text, name=found.called(name)), environment)
         except ConfigurationError as error:
             remember(text.strip())  # which part is the password, nobody knows
             found.problems.append(in_one_line(error))
@@ -36,6 +38,15 @@ def read_urls(values: dict[str, Any], found: Found) -> Urls:
     if found.where.get(URL) == "argument" and URL in urls and urls[URL].password is not None:
         _ignore(PASSWORD_FILE, values, found)
     return urls
+
+
+def _placed(url: DatabaseUrl, environment: Mapping[str, str]) -> DatabaseUrl:
+    """Name the host that drivers take from PGHOST where the URL has none: a remote one gets TLS."""
+    host, port = environment.get("PGHOST"), environment.get("PGPORT", "")
+    if url.hosts or not host:
+        return url
+    taken = parse_url(f"postgresql:///?host={quote(host)}" + (f"&port={port}" if port else ""), name="PGHOST, PGPORT")
+    return replace(url, hosts=taken.hosts)
 
 
 def _ignore(name: str, values: dict[str, Any], found: Found) -> None:

@@ -96,7 +96,8 @@ _LOST_TEXTS = re.compile(
     r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
     r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
     r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
-    r"|cannot exit pipeline mode while busy",
+    r"|cannot exit pipeline mode while busy"
+    r"|received \d+ results from command",  # psycopg, where a pooler adds its own farewell to the server's
     re.IGNORECASE,
 )
 
@@ -153,11 +154,13 @@ def classify(found: Facts, phase: Phase) -> type[DatabaseError]:
         return _while_connecting(found, by_state)
     if found.sqlstate in {None, "08P01", "0A000"} and (said := _by_text(_STATEMENT_TEXTS, found.text)):
         return said
+    if found.sqlstate == "22023" and found.text.startswith('role "'):
+        return e.InvalidStatement  # role= names nobody: no data of a client's is wrong
     if by_state is not None and by_state is not e.ConnectionLost:
         return by_state
     if by_state is e.ConnectionLost or _is_lost(found):
         return e.CommitUnknown if phase is Phase.COMMIT else e.ConnectionLost
-    return DatabaseError
+    return e.InvalidData if "DataError" in found.names else DatabaseError  # the driver refused it: no SQLSTATE
 
 
 def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:
@@ -198,7 +201,7 @@ def _is_lost(found: Facts) -> bool:
 
 def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:
     """Build the error: one sentence with the server's own words; ``where`` names host, port and database."""
-    words = redact(_plain(found.text)) or type(found.driver_error).__name__
+    words = redact(plain(found.text)) or type(found.driver_error).__name__
     what = {
         Phase.CONNECT: f"could not connect to {where}: {words}",
         Phase.COMMIT: f"COMMIT failed: {words}",
@@ -214,7 +217,7 @@ def _verdict(kind: type[DatabaseError], phase: Phase) -> Retry:
     return kind.retry
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Drop libpq's preface and its second lines: the first sentence says what happened."""
     first = text.splitlines()[0] if text else ""
     first = re.sub(r"^connection (failed|is bad): ", "", first)

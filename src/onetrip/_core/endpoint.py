@@ -64,8 +64,9 @@ def describe(url: DatabaseUrl, pooler: str = "auto") -> Endpoint:
 
 
 def is_local(url: DatabaseUrl) -> bool:
-    """Say whether every host is this machine: a socket, loopback, or none given."""
-    return all(_is_local(host) for host in url.hosts)
+    """Say whether every host is this machine: a socket, loopback, or none given; ``hostaddr`` is the one dialled."""
+    dialled = [Host(address) for address in url.params.get("hostaddr", "").split(",") if address]
+    return all(_is_local(host) for host in dialled or url.hosts)
 
 
 def direct_twin(url: DatabaseUrl) -> DatabaseUrl | None:
@@ -103,13 +104,14 @@ def _kind(url: DatabaseUrl, provider: Provider | None, pooler: str) -> Kind:
         return provider.naming.kind(url)
     if url.hosts and url.hosts[0].port == PGBOUNCER_PORT:
         return Kind.TRANSACTION
-    return Kind.DIRECT if all(_is_local(host) for host in url.hosts[:1]) else Kind.UNKNOWN
+    return Kind.DIRECT if is_local(replace(url, hosts=url.hosts[:1])) else Kind.UNKNOWN
 
 
 def _lower(url: DatabaseUrl) -> DatabaseUrl:
     """Write host names as the table does; a socket's folder is no name."""
     return replace(
-        url, hosts=tuple(host if host.is_socket else Host(host.name.lower(), host.port) for host in url.hosts)
+        url,
+        hosts=tuple(host if host.is_socket else Host(host.name.lower().rstrip("."), host.port) for host in url.hosts),
     )
 
 

@@ -1,4 +1,10 @@
-"""What a transaction is opened with: its isolation, its access mode, and what it sets for itself alone."""
+"""What a transaction is opened with: its isolation, its access mode, and what it sets for itself alone.
+
+A setting of one's own, such as ``app.user_id``, exists in a session from its first use on, and then for good: absent,
+``current_setting('app.user_id', true)`` is NULL on a connection that never had it and ``''`` on one that had, and
+nobody chooses which one they get from a pool. ``''`` must therefore mean nobody. A policy says so with
+``NULLIF(current_setting('app.user_id', true), '')``, which is NULL both times: no rows, and no error where it is cast.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +19,10 @@ Isolation = Literal["read committed", "repeatable read", "serializable"]
 
 # A custom setting has a dot: https://www.postgresql.org/docs/current/runtime-config-custom.html
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
-# Settings that other arguments own, or that would change who the transaction is.
-_RESERVED = {"role", "session_authorization", "transaction_isolation", "transaction_read_only", "statement_timeout"}
+_LONGEST_NAME = 63  # NAMEDATALEN - 1, in bytes
+_SURROGATE = re.compile("[\ud800-\udfff]")
+LONGEST = 2_147_483
+"""Seconds that PostgreSQL's milliseconds can count to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,11 @@ class Preamble:
     isolation: Isolation | None = None
     read_only: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_identity(self) -> bool:
+        """Say whether it decides as whom the transaction acts: by a role, or by settings that policies read."""
+        return any(name == "role" or "." in name for name, _ in self.settings)
 
 
 def build(
@@ -39,23 +52,43 @@ def build(
 
     The role comes last because it may not be allowed to change what comes before it. The time-outs are in
     seconds. Raises ``ConfigurationError`` for an unknown isolation level, a setting without a prefix of its own
-    (``app.user_id`` is fine, ``search_path`` is not), a value that is no string, or an empty role.
+    (``app.user_id`` is fine, ``search_path`` is not), a value that is no string or that PostgreSQL cannot store, or a
+    role whose name is empty or too long.
     """
     pairs: list[tuple[str, str]] = []
     if statement_timeout is not None:
-        pairs.append(("statement_timeout", _milliseconds(statement_timeout)))
+        pairs.append(("statement_timeout", milliseconds(statement_timeout)))
     if idle_timeout is not None:
-        pairs.append(("idle_in_transaction_session_timeout", _milliseconds(idle_timeout)))
+        pairs.append(("idle_in_transaction_session_timeout", milliseconds(idle_timeout)))
     pairs.extend(_checked(name, value) for name, value in (local or {}).items())
     if role is not None:
         pairs.append(("role", _role(role)))
     return Preamble(_level(isolation), read_only, tuple(pairs))
 
 
-def _level(isolation: str | None) -> Isolation | None:
+def seconds(wanted: float) -> float:
+    """Return a time-out that a caller asked for; raise ``ConfigurationError`` for one that cannot be meant."""
+    try:
+        fits = 0 < wanted <= LONGEST
+    except (TypeError, ArithmeticError):
+        fits = False
+    if not fits:
+        raise ConfigurationError(
+            f"statement_timeout={wanted!r} is not between 0 and {LONGEST} seconds",
+            hint="give seconds, not milliseconds; leave it out for the default of the settings",
+        )
+    return wanted
+
+
+def milliseconds(wanted: float) -> str:
+    """Write a time-out as PostgreSQL counts it; however short, it never becomes 0, which would be without limit."""
+    return str(max(1, round(min(wanted, LONGEST) * 1000)))
+
+
+def _level(isolation: object) -> Isolation | None:
     if isolation is None:
         return None
-    level = isolation.lower().replace("_", " ")
+    level = str(isolation).lower().replace("_", " ")
     for known in get_args(Isolation):
         if level == known:
             return known  # type: ignore[no-any-return]
@@ -64,32 +97,39 @@ def _level(isolation: str | None) -> Isolation | None:
     )
 
 
-def _milliseconds(seconds: float) -> str:
-    if not 0 < seconds < 2_147_483:
-        raise ConfigurationError(
-            f"statement_timeout={seconds!r} is not between 0 and 2147483 seconds",
-            hint="give seconds, not milliseconds; leave it out for the default of the settings",
-        )
-    return str(max(1, round(seconds * 1000)))
-
-
-def _checked(name: str, value: str) -> tuple[str, str]:
-    if name in _RESERVED or not _SETTING.fullmatch(name):
+def _checked(name: object, value: object) -> tuple[str, str]:
+    if not isinstance(name, str) or not _SETTING.fullmatch(name):
         raise ConfigurationError(
             f"local={{{name!r}: …}} is not a setting of your own",
             hint="a name with a prefix, such as 'app.user_id'; role=, isolation= and statement_timeout= have arguments",
         )
-    if not isinstance(value, str):
-        raise ConfigurationError(
-            f"local={{{name!r}: …}} is a {type(value).__name__}, not a str", hint=f"write str(…) for {name!r}"
-        )
-    if "\0" in value:
-        raise ConfigurationError(f"local={{{name!r}: …}} holds a NUL byte, which PostgreSQL cannot store")
-    return name, value
+    return name, _text(f"local={{{name!r}: …}}", value)
 
 
-def _role(role: str) -> str:
+def _role(given: object) -> str:
+    role = _text("role", given)
     # 'none' would mean "back to the login role", for set_config as for SET ROLE.
-    if not role or "\0" in role or role.lower() == "none":
+    if not role or role.lower() == "none":
         raise ConfigurationError(f"role={role!r} is no role", hint="the name of a role, without quotes")
+    # The server cuts a longer name off, and the transaction would act as whoever is called by the rest.
+    if len(role.encode()) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"role={role!r} is {len(role.encode())} bytes long, a name has at most {_LONGEST_NAME}",
+            hint="the name that pg_roles shows",
+        )
     return role
+
+
+def _text(what: str, value: object) -> str:
+    """Return text that PostgreSQL can store; what it holds may be private, so no message repeats it."""
+    if not isinstance(value, str):
+        hint = "leave it out; '' is a value, and not the same" if value is None else "write str(…) around it"
+        raise ConfigurationError(f"{what} is of type {type(value).__name__}, not a str", hint=hint)
+    if "\0" in value:
+        raise ConfigurationError(f"{what} holds a NUL character, which PostgreSQL cannot store")
+    if found := _SURROGATE.search(value):
+        raise ConfigurationError(
+            f"{what} holds half a character (U+{ord(found[0]):04X} at {found.start()}), which UTF-8 cannot write",
+            hint="decode its bytes with errors='replace', or refuse such input where it comes in",
+        )
+    return value

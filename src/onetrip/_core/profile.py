@@ -150,7 +150,9 @@ def _libpq(
     }
     arguments: dict[str, Any] = {key: value for key, value in places.items() if value}
     # gssencmode: libpq asks for GSS encryption first when a Kerberos cache is about; that is a round trip for nothing.
-    arguments |= {"gssencmode": "disable"} | kept | {"sslmode": tls.mode}
+    # client_encoding: the role or the database may ask for another one, in which some values have no spelling, and in
+    # SQL_ASCII psycopg returns bytes.
+    arguments |= {"gssencmode": "disable", "client_encoding": "utf8"} | kept | {"sslmode": tls.mode}
     if tls.rootcert:
         arguments["sslrootcert"] = tls.rootcert
     if timeout is not None:
@@ -166,6 +168,12 @@ def _asyncpg(
     url: DatabaseUrl, tls: Tls, notes: tuple[str, ...], *, timeout: float | None, name: str | None, pooled: bool
 ) -> ConnectProfile:
     notes += _asyncpg_leaves_out(url.params)
+    if "," in (url.user or ""):
+        # RFC 5802 wants it as "=2C", and asyncpg 0.32 sends it as it is: "malformed SCRAM message".
+        raise ConfigurationError(
+            f"the user {url.user!r} in the database URL has a comma, and asyncpg cannot log it in",
+            hint="set DATABASE_DRIVER=psycopg, or rename the role",
+        )
     hosts: list[Any] = [host.name for host in url.hosts]
     ports: list[Any] = [host.port or DEFAULT_PORT for host in url.hosts]
     places = {

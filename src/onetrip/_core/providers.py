@@ -209,6 +209,9 @@ _AWS = (".rds.amazonaws.com", ".rds.amazonaws.com.cn")
 _EC2 = (".compute.amazonaws.com", ".compute-1.amazonaws.com")
 _ON_NEON = Naming(_suffixed, lambda url: _neon_moved(url, ""), _neon_pooled)
 
+# Its pooler comes with some editions only: from there one gets back, the way there is not promised.
+_GOOGLE = Naming(_pooled_at(PGBOUNCER_PORT), lambda url: _at_port(url, DEFAULT_PORT))
+
 PROVIDERS: tuple[Provider, ...] = (
     Provider("neon", _NEON, _ON_NEON, public_ca=True, sleeps=True),
     Provider("vercel", _VERCEL, _ON_NEON, public_ca=True, sleeps=True),
@@ -234,7 +237,7 @@ PROVIDERS: tuple[Provider, ...] = (
         public_ca=True,
     ),
     Provider("rds", _AWS),
-    Provider("google", (".sql.goog", ".sql-psa.goog", ".alloydb.goog", ".alloydb-psa.goog")),
+    Provider("google", (".sql.goog", ".sql-psa.goog", ".alloydb.goog", ".alloydb-psa.goog"), _GOOGLE),
     Provider("google", naming=_always(Kind.DIRECT), recognise=lambda url: url.hosts[0].name.startswith("/cloudsql/")),
     Provider("render", ("-postgres.render.com",)),
     Provider("render", recognise=lambda url: re.fullmatch(r"dpg-[a-z0-9]+-[a-z]", url.hosts[0].name) is not None),

@@ -16,6 +16,7 @@ from onetrip.errors import ConfigurationError
 _DRIVERS = ("psycopg", "psycopg2", "asyncpg")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._\-]*)://")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what os.environ makes of a byte that is not UTF-8
 _IN_QUERY = ("host", "port", "user", "password", "dbname")
 _SECRET_PARAMS = frozenset({"sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 _ENCODE = "percent-encode special characters in user and password: @ is %40, / is %2F, : is %3A, % is %25, # is %23"
@@ -83,6 +84,8 @@ def parse_url(text: str, *, name: str = "DATABASE_URL") -> DatabaseUrl:
     Raises ConfigurationError that says what is wrong and never repeats the text, which may hold a password.
     """
     text = text.strip()
+    if _SURROGATE.search(text):
+        raise _wrong(name, "holds bytes that are not UTF-8", _ENCODE)
     driver, rest = _split_scheme(text, name)
     if re.search(r"\s", rest):
         raise _wrong(name, "contains white space", "remove the line break, or write a space as %20")

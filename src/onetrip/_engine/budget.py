@@ -20,7 +20,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
     An outer deadline that ends sooner stays in force. ``None`` lifts it, for work that outlives its request. When the
     time is up, the next thing to start raises ``DeadlineExceeded`` and a running statement is cancelled on the server.
     """
-    if seconds is not None and seconds <= 0:
+    if seconds is not None and not seconds > 0:  # so that nan is refused as well
         raise ConfigurationError(f"deadline({seconds!r}) is over before it starts", hint="give seconds above zero")
     token = _current.set(_make(seconds))
     try:
@@ -40,6 +40,12 @@ def _make(seconds: float | None) -> Deadline | None:
 def current() -> Deadline | None:
     """Return the deadline in force here, if any."""
     return _current.get()
+
+
+def passed() -> Deadline | None:
+    """Return the deadline in force here if its time is up."""
+    limit = _current.get()
+    return limit if limit is not None and limit.remaining(time.monotonic()) <= 0 else None
 
 
 def remaining() -> float | None:

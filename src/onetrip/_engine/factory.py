@@ -8,12 +8,14 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from onetrip._core.endpoint import Endpoint, describe
+from onetrip._core.preamble import milliseconds
 from onetrip._core.profile import ConnectProfile, connect_profile
 from onetrip._engine import connect
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
 from onetrip._engine.tls import ca_bundle, ssl_argument
+from onetrip._engine.unsendable import name_unsendable_values
 from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
 
@@ -53,6 +55,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     Liveness(engine, settings, ledger)
     where = _where(target)
     connect.listen(engine, settings, where)
+    name_unsendable_values(engine)
     return Runtime(settings, engine, ledger, where, timeouts_at_startup=endpoint.takes_options)
 
 
@@ -110,8 +113,13 @@ def _with_timeouts(target: DatabaseUrl, settings: Settings) -> DatabaseUrl:
         "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout,
     }
     given = target.params.get("options", "")
-    added = [f"-c {name}={round(seconds * 1000)}" for name, seconds in ours.items() if f"{name}=" not in given]
-    return target.with_params(options=" ".join(filter(None, [given, *added])))
+    added = [
+        f"-c {name}={milliseconds(seconds) if seconds else 0}"  # 0 is without limit
+        for name, seconds in ours.items()
+        if f"{name}=" not in given
+    ]
+    # Ours come first: of two the last one holds, and "--statement-timeout=5s" is a way to write it as well.
+    return target.with_params(options=" ".join(filter(None, [*added, given])))
 
 
 def _where(target: DatabaseUrl) -> str:

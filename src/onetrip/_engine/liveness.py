@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
@@ -36,6 +36,18 @@ class Retired(DisconnectionError):
         self.reason = reason
 
 
+def how_text_is_written(connection: Any) -> tuple[str | None, ...]:
+    """Return the settings by which client and server read each other's text, as the server last reported them.
+
+    Who leaves them changed on a connection turns the next user's values into others, or into SQL: psycopg2 decides
+    how to quote when it connects, and asyncpg loses text that is not in UTF-8 (both seen). Costs no trip.
+    """
+    names = ("client_encoding", "standard_conforming_strings")
+    if hasattr(connection, "get_settings"):
+        return tuple(getattr(connection.get_settings(), name, None) for name in names)
+    return tuple(connection.info.parameter_status(name) for name in names)
+
+
 class Liveness:
     """Listen to a pool: retire connections on their way out, and keep its ledger."""
 
@@ -54,9 +66,14 @@ class Liveness:
         self._ledger.count("opened")
 
     def checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        """Retire a connection that is too old, rested too long, or is dead."""
+        """Retire a connection that is too old, rested too long, is dead, or was left with another way to write text."""
         now = time.monotonic()
-        if not record.info.pop("onetrip.new", False):
+        written = how_text_is_written(record.driver_connection)
+        if record.info.pop("onetrip.new", False):
+            record.info["onetrip.written"] = written
+        elif written != record.info["onetrip.written"]:
+            raise Retired("changed")
+        else:
             self._judge(connection, record, now)
         record.info["onetrip.out"] = now
 

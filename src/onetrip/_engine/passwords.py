@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import MissingGreenlet
+
 from onetrip._core.names import FIELD_NAMES, URL_FILE
 from onetrip._core.secrets import remember
 from onetrip._core.url import parse_url
 from onetrip._engine import bridge
 from onetrip._sources import read_secret
+from onetrip.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from onetrip.settings import Settings
@@ -27,7 +30,8 @@ class Passwords:
     def current(self) -> str | None:
         """Return the password to send; None is "what the URL says", the embedded server's included.
 
-        Raises ConfigurationError where a file cannot be read any more. Reading blocks: a mounted secret is in memory.
+        Raises ConfigurationError where a file cannot be read any more, or a function returns no text. Reading blocks:
+        a mounted secret is in memory.
         """
         if self._callable is not None:
             return _remembered(_answer(self._callable))
@@ -50,7 +54,20 @@ class Passwords:
 
 def _answer(ask: Any) -> str:
     given = ask()
-    return str(bridge.wait_for(given) if inspect.isawaitable(given) else given)
+    if inspect.isawaitable(given):
+        try:
+            given = bridge.wait_for(given)
+        except MissingGreenlet:
+            raise ConfigurationError(
+                "password is a coroutine function, which Database cannot await",
+                hint="give Database a plain function, or use AsyncDatabase",
+            ) from None
+    if not isinstance(given, str) or not given:
+        raise ConfigurationError(
+            f"password returned {'an empty text' if given == '' else f'a {type(given).__name__}'}",
+            hint="let the function return the password, as str",
+        )
+    return given
 
 
 def _remembered(password: str) -> str:

@@ -80,7 +80,7 @@ class Runtime:
     def _statement_timeout(self, wanted: float | None) -> float | None:
         """Return the limit to set, in seconds: the caller's, the deadline's, or the default a pooler kept from us."""
         default = self.settings.statement_timeout or None  # 0 is without limit
-        limit = default if wanted is None else wanted
+        limit = default if wanted is None else preamble.seconds(wanted)
         left = budget.remaining()
         if left is not None:
             return left if limit is None else min(left, limit)

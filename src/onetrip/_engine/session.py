@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, TextClause, event, text
 from sqlmodel import Session
 
-from onetrip.errors import SessionClosed
+from onetrip.errors import SessionClosed, UnsafeUse
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import SessionTransaction
@@ -72,16 +72,36 @@ def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on t
 @event.listens_for(TripSession, "after_begin")
 def _send_preamble(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
     if session.preamble.settings and not transaction.nested:
+        _refuse_autocommit(session.preamble, connection)
         connection.execute(*_settings_query(session.preamble.settings))
 
 
+def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:
+    level = connection.get_execution_options().get("isolation_level", "")
+    if preamble.has_identity and level.upper() == "AUTOCOMMIT":
+        connection.invalidate()  # who catches the error must not go on without them
+        raise UnsafeUse(
+            "in autocommit there is no transaction that role= and local= could hold for: statements would run without",
+            hint="open a transaction without them for what has to run in autocommit",
+        )
+
+
 def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[TextClause, dict[str, str]]:
-    """Set everything in one statement, for this transaction only; names and values are bound, so neither can be SQL."""
+    """Set everything in one statement, for this transaction only.
+
+    Names are checked, and values travel as hexadecimal digits: nothing in them is left for anybody to quote, escape
+    or translate. psycopg2 quotes as ``standard_conforming_strings`` was when it connected, and who changes that
+    setting later turns a value into SQL; SJIS and EUC_JP make a backslash of the yen sign.
+    """
     values = {f"n{index}": name for index, (name, _) in enumerate(settings)}
-    values |= {f"v{index}": value for index, (_, value) in enumerate(settings)}
+    values |= {f"v{index}": value.encode().hex() for index, (_, value) in enumerate(settings)}
     return _set_config(len(settings)), values
 
 
 @cache
 def _set_config(count: int) -> TextClause:
-    return text("SELECT " + ", ".join(f"set_config(:n{index}, :v{index}, true)" for index in range(count)))
+    # With their schema: a search_path may put other functions of these names first. And the values do not come back:
+    # the client's encoding may lack what they hold.
+    value = "pg_catalog.convert_from(pg_catalog.decode(:v{0}, 'hex'), 'UTF8')"
+    calls = (f"pg_catalog.set_config(:n{{0}}, {value}, true) IS NULL".format(index) for index in range(count))
+    return text("SELECT " + ", ".join(calls))

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from onetrip.settings import Password
 
-
 _log = logging.getLogger("onetrip.migrations")
 
 PLACEHOLDER = "driver://user:pass@localhost/dbname"
@@ -129,6 +128,9 @@ def _past_the_pooler(settings: Settings) -> Settings:
     explicit = "auto" if settings.pooler == "transaction" else settings.pooler
     # "none" where nobody knows: time-outs at start-up are what a transaction pooler refuses, so it cannot hide.
     session = describe(url, explicit).kind is Kind.SESSION
+    # A role of its own has a password of its own, in MIGRATION_DATABASE_URL.
+    same_role = settings.url is None or url.user == settings.url.user
+    source = settings.password if same_role else None
     return Settings(
         database_url=url,
         migration_database_url=url,
@@ -138,7 +140,8 @@ def _past_the_pooler(settings: Settings) -> Settings:
         connect_timeout=settings.connect_timeout,
         statement_timeout=0,
         idle_in_transaction_timeout=settings.idle_in_transaction_timeout,
-        password=None if settings.password is None else partial(_password, settings.password),
+        password=None if source is None else partial(_password, source),
+        password_file=settings.password_file if same_role else None,
     )
 
 
