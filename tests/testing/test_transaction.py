@@ -61,6 +61,48 @@ async def test_a_session_may_go_on_after_its_commit(face: Face) -> None:
     assert await face.fetch_all(NAMES) == ["first", "third"]
 
 
+async def test_savepoints_of_the_application_work_inside(face: Face) -> None:
+    """begin_nested() is undone by itself, in the middle of a transaction that is kept."""
+    async with face.transaction() as session:
+        session.add(Item(name="before"))
+        await session.flush()
+        nested = await session.begin_nested()
+        session.add(Item(name="inside"))
+        await session.flush()
+        await asyncio.to_thread(nested.rollback) if face.blocking else await nested.rollback()
+        session.add(Item(name="after"))
+    assert await face.fetch_all(NAMES) == ["after", "before"]
+
+
+async def test_many_rows_are_written_and_streamed(async_db: AsyncDatabase) -> None:
+    """insertmanyvalues, executemany and a server-side cursor work as they do on a connection of their own."""
+    async with async_db.transaction() as session:
+        session.add_all([Item(name=f"{number:04}") for number in range(1500)])
+        await session.flush()
+        await (await session.connection()).execute(
+            text("INSERT INTO kit_item (name) VALUES (:name)"), [{"name": "x"}, {"name": "y"}]
+        )
+    async with async_db.read() as session:
+        names = [name async for name in await session.stream_scalars(NAMES.execution_options(yield_per=100))]
+    assert len(names) == 1502
+    assert names[-1] == "y"
+
+
+async def test_constraints_deferred_by_hand_are_so_for_one_transaction(face: Face) -> None:
+    """SET CONSTRAINTS ends with its transaction, and what it put off is checked there."""
+    await face.execute(text("INSERT INTO kit_item (name) VALUES ('a')"))
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            await session.exec(text("SET CONSTRAINTS ALL DEFERRED"))
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('a')"))
+    async with face.transaction() as session:
+        await session.exec(text("SET CONSTRAINTS ALL DEFERRED"))
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('a')"))
+            pytest.fail("the constraint is INITIALLY IMMEDIATE")
+
+
 async def test_run_repeats_a_conflict(face: Face) -> None:
     """A serialization failure inside run() is repeated, with nothing left of the first attempt."""
     attempts = []
