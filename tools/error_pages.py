@@ -34,6 +34,9 @@ a code, which is the name of its page. `error.retry` says whether the same work 
 With `FastAPI(lifespan=lifespan(db))` the response's body is `{"detail": …, "code": …}`; statement, host and
 constraint stay in the log. A 503 that may be tried again carries `Retry-After`.
 
+`onetrip doctor --explain "the text"` explains a text that is pasted; [`onetrip doctor`](../doctor.md) looks for
+the cause between here and the database.
+
 The tables below are written by `python tools/error_pages.py`; do not edit them.
 """
 

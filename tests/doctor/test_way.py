@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from onetrip.doctor import Level, Report
+from onetrip._core.endpoint import describe
+from onetrip.doctor import Level, Report, target
 from tests.doctor.conftest import Look, cause, found
 from tests.harness.certificates import DAY, Authority
 from tests.harness.missing import missing
@@ -236,6 +238,8 @@ def test_require_is_told_that_more_would_hold(
 ) -> None:
     """A remote host with sslmode=require, whose certificate would stand up to verify-full: the line is written out."""
     monkeypatch.setenv("PGSSLROOTCERT", str(postgres15_tls.ca_file))
+    # All servers of the tests are on this machine; this one is taken for a remote one.
+    monkeypatch.setattr(target, "describe", lambda *given: replace(describe(*given), is_local=False))
     url = postgres15_tls.url(host="db.example.com", sslmode="require", hostaddr="127.0.0.1")
     authority = postgres15_tls.authority
     assert authority
