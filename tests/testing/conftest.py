@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from onetrip import AsyncDatabase, Database
 from onetrip.testing._worker import Stage, Worker
+from tests.contract.face import Face
 from tests.harness.postgres import Postgres
 
 from .models import make_schema
@@ -51,6 +53,27 @@ def stage(worker: Worker) -> Iterator[Stage]:
     """Be inside one rolled-back test."""
     with worker.test((), committed=False) as stage:
         yield stage
+
+
+@pytest.fixture
+def db(stage: Stage) -> Iterator[Database]:
+    """Open a blocking database."""
+    with stage.database() as db:
+        yield db
+
+
+@pytest.fixture
+def async_db(stage: Stage) -> Iterator[AsyncDatabase]:
+    """Open an asyncio one."""
+    with stage.async_database() as db:
+        yield db
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Face]:
+    """Open either, to be awaited."""
+    with stage.database() if request.param == "sync" else stage.async_database() as db:
+        yield Face(db)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ForeignKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import registry
-from sqlmodel import Field, Relationship, SQLModel
+from sqlmodel import Field, Relationship, SQLModel, select
 
 from onetrip import Database, Settings
 
@@ -38,3 +38,10 @@ def make_schema(url: str) -> None:
         Base.metadata.create_all(connection)
         connection.execute(text("GRANT SELECT, INSERT ON kit_owner, kit_item TO kit_reader"))
         connection.execute(text("GRANT USAGE ON kit_item_id_seq TO kit_reader"))
+
+
+NAMES = select(Item.name).order_by(Item.name)
+SETTINGS = text(
+    "SELECT current_user::text, session_user::text, nullif(current_setting('app.user', true), ''), "
+    "current_setting('statement_timeout'), current_setting('search_path'), current_setting('transaction_read_only')"
+)

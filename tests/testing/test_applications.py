@@ -8,20 +8,19 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from onetrip import AsyncDatabase, Database, Settings
 from onetrip.fastapi import ReadSession, WriteSession, lifespan
 from onetrip.testing._worker import Stage, Worker
 
-from .models import Item
+from .models import NAMES, Item
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="Using `httpx`")
     from fastapi.testclient import TestClient
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/app"
-NAMES = select(Item.name).order_by(Item.name)
 
 
 def coroutine_app(driver: str) -> tuple[AsyncDatabase, FastAPI]:

@@ -1,7 +1,6 @@
 """Inside a rolled-back test everything is as in production, but for the end."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,18 +11,11 @@ from sqlmodel import select
 
 from onetrip import AsyncDatabase, Database
 from onetrip.errors import ConnectionLost, ForeignKeyViolation, ReadOnlyViolation, UniqueViolation, UnsafeUse
-from onetrip.testing import _seat
-from onetrip.testing._worker import Stage, Worker
+from onetrip.testing._worker import Worker
 from tests.contract.face import Face
 from tests.harness.postgres import Postgres
 
-from .models import Item, Owner
-
-NAMES = select(Item.name).order_by(Item.name)
-SETTINGS = text(
-    "SELECT current_user::text, session_user::text, nullif(current_setting('app.user', true), ''), "
-    "current_setting('statement_timeout'), current_setting('search_path'), current_setting('transaction_read_only')"
-)
+from .models import NAMES, SETTINGS, Item, Owner
 
 
 @pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
@@ -31,33 +23,6 @@ def blocking_driver(request: pytest.FixtureRequest) -> str:
     """Carry the transaction over either blocking driver."""
     name: str = request.param
     return name
-
-
-@pytest.fixture
-def db(stage: Stage) -> Iterator[Database]:
-    """Open a blocking database."""
-    with stage.database() as db:
-        yield db
-
-
-@pytest.fixture
-def async_db(stage: Stage) -> Iterator[AsyncDatabase]:
-    """Open an asyncio one."""
-    with stage.async_database() as db:
-        yield db
-
-
-@pytest.fixture(params=["sync", "async"])
-def face(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Face]:
-    """Open either, to be awaited."""
-    with stage.database() if request.param == "sync" else stage.async_database() as db:
-        yield Face(db)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less long for what does not come."""
-    monkeypatch.setattr(_seat, "PATIENCE", 0.3)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -94,6 +59,48 @@ async def test_a_session_may_go_on_after_its_commit(face: Face) -> None:
         await session.rollback()
         session.add(Item(name="third"))
     assert await face.fetch_all(NAMES) == ["first", "third"]
+
+
+async def test_savepoints_of_the_application_work_inside(face: Face) -> None:
+    """begin_nested() is undone by itself, in the middle of a transaction that is kept."""
+    async with face.transaction() as session:
+        session.add(Item(name="before"))
+        await session.flush()
+        nested = await session.begin_nested()
+        session.add(Item(name="inside"))
+        await session.flush()
+        await asyncio.to_thread(nested.rollback) if face.blocking else await nested.rollback()
+        session.add(Item(name="after"))
+    assert await face.fetch_all(NAMES) == ["after", "before"]
+
+
+async def test_many_rows_are_written_and_streamed(async_db: AsyncDatabase) -> None:
+    """insertmanyvalues, executemany and a server-side cursor work as they do on a connection of their own."""
+    async with async_db.transaction() as session:
+        session.add_all([Item(name=f"{number:04}") for number in range(1500)])
+        await session.flush()
+        await (await session.connection()).execute(
+            text("INSERT INTO kit_item (name) VALUES (:name)"), [{"name": "x"}, {"name": "y"}]
+        )
+    async with async_db.read() as session:
+        names = [name async for name in await session.stream_scalars(NAMES.execution_options(yield_per=100))]
+    assert len(names) == 1502
+    assert names[-1] == "y"
+
+
+async def test_constraints_deferred_by_hand_are_so_for_one_transaction(face: Face) -> None:
+    """SET CONSTRAINTS ends with its transaction, and what it put off is checked there."""
+    await face.execute(text("INSERT INTO kit_item (name) VALUES ('a')"))
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            await session.exec(text("SET CONSTRAINTS ALL DEFERRED"))
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('a')"))
+    async with face.transaction() as session:
+        await session.exec(text("SET CONSTRAINTS ALL DEFERRED"))
+    with pytest.raises(UniqueViolation):
+        async with face.transaction() as session:
+            await session.exec(text("INSERT INTO kit_item (name) VALUES ('a')"))
+            pytest.fail("the constraint is INITIALLY IMMEDIATE")
 
 
 async def test_run_repeats_a_conflict(face: Face) -> None:
@@ -163,88 +170,6 @@ async def test_no_setting_outlives_its_transaction(face: Face, fails: bool) -> N
                 raise ZeroDivisionError
     assert await face.fetch_one(SETTINGS) == before
     assert await face.fetch_value(text("SHOW work_mem")) != "1MB"
-
-
-def test_a_transaction_inside_another_one_starts_clean_and_leaves_it_as_it_was(db: Database) -> None:
-    """A request that a test makes inside its own open transaction sees none of its settings and changes none."""
-    with db.transaction(role="kit_reader", local={"app.user": "outer"}) as session:
-        session.add(Item(name="outer"))
-        session.flush()
-        before = session.exec(SETTINGS).one()
-        inside = db.fetch_one(SETTINGS)
-        assert (inside[0], inside[2]) == (inside[1], None)
-        with db.transaction(local={"app.user": "inner"}) as inner:
-            inner.add(Item(name="inner"))
-        assert session.exec(SETTINGS).one() == before
-        with pytest.raises(ZeroDivisionError), db.transaction(local={"app.user": "inner"}) as inner:
-            inner.add(Item(name="never"))
-            inner.flush()
-            raise ZeroDivisionError
-        assert session.exec(SETTINGS).one() == before
-    assert db.fetch_all(NAMES) == ["inner", "outer"]
-
-
-def test_a_writer_inside_a_reader_is_refused_with_the_reason(db: Database) -> None:
-    """On one connection it could not write, and would say so with a confusing error."""
-    with db.read() as session:
-        session.exec(NAMES)
-        with pytest.raises(UnsafeUse, match="READ ONLY"):
-            db.execute(text("INSERT INTO kit_item (name) VALUES ('x')"))
-
-
-async def test_tasks_take_turns(async_db: AsyncDatabase) -> None:
-    """Transactions of tasks side by side are run one after the other, each whole."""
-
-    async def write(number: int) -> None:
-        async with async_db.transaction() as session:
-            session.add(Item(name=f"{number:02}"))
-            await session.flush()
-            await asyncio.sleep(0.001)
-            if number % 3 == 0:
-                raise ZeroDivisionError
-
-    results = await asyncio.gather(*map(write, range(20)), return_exceptions=True)
-    assert [type(result) for result in results].count(ZeroDivisionError) == 7
-    assert await async_db.fetch_all(NAMES) == [f"{number:02}" for number in range(20) if number % 3]
-
-
-async def test_overlapping_transactions_are_refused_with_the_way_out(async_db: AsyncDatabase, impatient: None) -> None:
-    """Two transactions that end crosswise cannot share a connection; the error says what to do."""
-    first, second = async_db.transaction(), async_db.transaction()
-    one, two = await first.__aenter__(), await second.__aenter__()
-    await one.exec(NAMES)
-    await two.exec(NAMES)
-    with pytest.raises(UnsafeUse, match="committed"):
-        await one.exec(NAMES)
-    await second.__aexit__(None, None, None)
-    await one.exec(NAMES)
-    await first.__aexit__(None, None, None)
-
-
-async def test_a_task_that_is_kept_waiting_is_told_why(async_db: AsyncDatabase, impatient: None) -> None:
-    """A transaction that waits for one that never ends is refused after a while, not stuck."""
-    holding, done = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with async_db.transaction() as session:
-            await session.exec(NAMES)
-            holding.set()
-            await done.wait()
-
-    task = asyncio.create_task(hold())
-    await holding.wait()
-    with pytest.raises(UnsafeUse, match="another one is open"):
-        await async_db.fetch_all(NAMES)
-    done.set()
-    await task
-
-
-def test_blocking_and_asyncio_code_see_the_same(db: Database, async_db: AsyncDatabase) -> None:
-    """What one face commits the other reads, on any number of event loops."""
-    for number in range(3):
-        db.execute(text("INSERT INTO kit_item (name) VALUES (:name)"), {"name": f"s{number}"})
-        asyncio.run(async_db.execute(text("INSERT INTO kit_item (name) VALUES (:name)"), {"name": f"a{number}"}))
-    assert asyncio.run(async_db.fetch_all(NAMES)) == db.fetch_all(NAMES) == ["a0", "a1", "a2", "s0", "s1", "s2"]
 
 
 async def test_a_lazy_load_fails_as_it_does_in_production(async_db: AsyncDatabase) -> None:
