@@ -104,6 +104,13 @@ def test_every_class_of_the_tree_can_be_explained() -> None:
     ]
 
 
+def test_a_transaction_left_idle_is_not_worth_a_retry() -> None:
+    """Every repeat would wait as long again; another lost connection is repeated."""
+    for state, verdict in {"25P03": errors.Retry.NO, "57P01": errors.Retry.YES}.items():
+        told = explain(facts(DriverError("terminating connection", state)), errors.ConnectionLost, Phase.STATEMENT, "h")
+        assert told.retry is verdict
+
+
 def test_a_loop_of_causes_ends() -> None:
     """An exception that is its own cause is read once."""
     error = DriverError("x", "23505")

@@ -198,3 +198,10 @@ def test_a_wrong_driver_is_refused() -> None:
     """A driver that we do not know is named."""
     with pytest.raises(ConfigurationError, match="'pg8000' is not a driver"):
         profile("postgresql://u@h/d", "pg8000")
+
+
+@pytest.mark.parametrize("name", ["SQL_ASCII", "sql-ascii"])
+def test_an_encoding_in_which_text_is_bytes_is_refused(name: str) -> None:
+    """Psycopg returns bytes in SQL_ASCII, and SQLAlchemy breaks on them somewhere else."""
+    with pytest.raises(ConfigurationError, match="SQL_ASCII"):
+        connect_profile(parse_url(f"postgresql://u@localhost/app?client_encoding={name}"), "psycopg", ca_bundle="ca")

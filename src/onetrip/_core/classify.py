@@ -208,10 +208,14 @@ def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -
     }.get(phase, words)
     if kind is e.CommitUnknown:
         what = f"the connection was lost while COMMIT was under way: {words}"
-    return kind(what, phase=phase, sqlstate=found.sqlstate, constraint=found.constraint, retry=_verdict(kind, phase))
+    return kind(
+        what, phase=phase, sqlstate=found.sqlstate, constraint=found.constraint, retry=_verdict(found, kind, phase)
+    )
 
 
-def _verdict(kind: type[DatabaseError], phase: Phase) -> Retry:
+def _verdict(found: Facts, kind: type[DatabaseError], phase: Phase) -> Retry:
+    if found.sqlstate == "25P03":
+        return Retry.NO  # the transaction was left idle for too long: it would be so again
     if kind is e.ConnectionLost and phase is Phase.COMMIT:
         return Retry.UNKNOWN
     return kind.retry

@@ -148,6 +148,11 @@ def _libpq(
         "password": url.password,
         "dbname": url.database,
     }
+    if driver == "psycopg" and kept.get("client_encoding", "").lower().replace("-", "_") == "sql_ascii":
+        raise ConfigurationError(
+            "the database URL sets client_encoding=SQL_ASCII, in which psycopg returns bytes instead of text",
+            hint="remove it: UTF-8 is asked for, and a server that stores SQL_ASCII sends what it has",
+        )
     arguments: dict[str, Any] = {key: value for key, value in places.items() if value}
     # gssencmode: libpq asks for GSS encryption first when a Kerberos cache is about; that is a round trip for nothing.
     # client_encoding: the role or the database may ask for another one, in which some values have no spelling, and in

@@ -63,9 +63,9 @@ def _known(text: str) -> Explained | None:
 
 
 def _ours(text: str) -> Explained | None:
-    """Explain a text that carries one of our codes in brackets."""
+    """Explain a text that carries one of our codes in brackets, or is nothing but a code."""
     codes = {kind.code: kind for kind in _tree(OnetripError)}
-    found = next((code for code in re.findall(r"\[([a-z-]+)\]", text) if code in codes), None)
+    found = next((code for code in [*re.findall(r"\[([a-z-]+)\]", text), text.strip()] if code in codes), None)
     return _of_class(codes[found]) if found else None
 
 

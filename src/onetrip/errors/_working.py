@@ -97,7 +97,7 @@ class StatementTimeout(DatabaseError):
 
     code = "statement-timeout"
     http_status = 503
-    hint = "raise statement_timeout for this transaction, or look at the plan with EXPLAIN"
+    hint = "look at the plan with EXPLAIN; or raise statement_timeout, and the deadline if one is in force"
 
 
 class LockTimeout(DatabaseError):

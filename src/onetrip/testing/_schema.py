@@ -20,7 +20,7 @@ config, url = Config(sys.argv[1]), make_url(sys.stdin.read())
 if written := config.get_main_option("sqlalchemy.url"):
     try:
         url = url.set(drivername=make_url(written).drivername)
-    except Exception:
+    except Exception:  # a placeholder such as "driver://user:pass@host", which names no driver there is
         pass
 config.set_main_option("sqlalchemy.url", url.render_as_string(hide_password=False).replace("%", "%%"))
 command.upgrade(config, "head")

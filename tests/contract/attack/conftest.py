@@ -8,14 +8,25 @@ import pytest
 from tests.contract.attack import arena
 from tests.contract.attack.doors import DIRECT, Door
 from tests.contract.face import Face
-from tests.harness.pgbouncer import PgBouncer
+from tests.harness.pgbouncer import PgBouncer, recent
 from tests.harness.postgres import Postgres
 
 
 @pytest.fixture(scope="package")
 def narrow(postgres: Postgres) -> Iterator[PgBouncer]:
     """Pool transactions on one server connection: each client is the next user of the other's."""
-    pooler = PgBouncer(postgres, default_pool_size=1)
+    yield from _served(PgBouncer(postgres, default_pool_size=1))
+
+
+@pytest.fixture(scope="package")
+def narrow_recent(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Do the same with a pooler that follows prepared statements."""
+    yield from _served(
+        PgBouncer(postgres, program=recent(), default_pool_size=1, max_prepared_statements=1000),
+    )
+
+
+def _served(pooler: PgBouncer) -> Iterator[PgBouncer]:
     try:
         pooler.start()
         yield pooler
@@ -53,10 +64,10 @@ def database(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(door: Door, database_of: Callable[[Door], str], postgres: Postgres, narrow: PgBouncer) -> str:
+def url(door: Door, database_of: Callable[[Door], str], postgres: Postgres, request: pytest.FixtureRequest) -> str:
     """Give the URL that leads through the door."""
-    server = narrow if door.pooled else postgres
-    query = door.query | ({"pgbouncer": "true"} if door.pooled else {})
+    server = request.getfixturevalue(door.pooler) if door.pooler else postgres
+    query = door.query | ({"pgbouncer": "true"} if door.pooler else {})
     return server.url(database_of(door), **query)
 
 
@@ -69,4 +80,4 @@ def db(open_face: Callable[..., Face]) -> Face:
 @pytest.fixture
 def other(open_face: Callable[..., Face], door: Door, db: Face) -> Face:
     """Give the next user of the server's connection: another client behind a pooler, the same one elsewhere."""
-    return open_face(pool_max=1) if door.pooled else db
+    return open_face(pool_max=1) if door.pooler else db

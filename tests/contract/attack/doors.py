@@ -17,7 +17,8 @@ class Door:
     encoding: str = "UTF8"
     settings: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
-    pooled: bool = False
+    pooler: str | None = None
+    """The fixture of the pooler in between."""
 
     def __str__(self) -> str:
         return self.name
@@ -25,13 +26,15 @@ class Door:
 
 OFF = {"standard_conforming_strings": "off", "backslash_quote": "on", "escape_string_warning": "off"}
 DIRECT = Door("direct")
-POOLED = Door("pooled", settings=OFF, pooled=True)
+POOLED = Door("pooled", settings=OFF, pooler="narrow")
+POOLED_RECENT = Door("pooled-recent", settings=OFF, pooler="narrow_recent")
 OFF_SJIS = Door("strings-off-sjis-by-database", settings=OFF | {"client_encoding": "SJIS"})
 EUC_JP = Door("server-in-euc_jp", "EUC_JP", OFF)
 SJIS = Door("sjis-by-url", settings=OFF, query={"client_encoding": "SJIS"})
 EVERY_RUN = (DIRECT, OFF_SJIS, POOLED, EUC_JP, SJIS)
 CAMPAIGN = (
     *EVERY_RUN,
+    POOLED_RECENT,
     Door("server-in-sql_ascii", "SQL_ASCII", OFF),
     Door("server-in-latin1", "LATIN1"),
     *(Door(f"{name}-by-url", settings=OFF, query={"client_encoding": name}) for name in ("LATIN1", "WIN1252", "BIG5")),
