@@ -18,6 +18,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "migrations": 10,
     "settings": 30,
     "testing": 30,
+    "trips": 40,
     "typing": 5,
     ".": 30,
 }
