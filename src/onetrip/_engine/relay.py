@@ -11,9 +11,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
+from onetrip._core.endpoint import DEFAULT_PORT
 from onetrip._core.flights import Conversation, Flight
+from onetrip._core.url import Host
+
+if TYPE_CHECKING:
+    from onetrip._core.url import DatabaseUrl
 
 NEARBY = 0.0005
 """Seconds that bytes travel each way unless said otherwise: what a client sends without waiting is underway before an
@@ -37,6 +43,25 @@ class Relay:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="onetrip-relay", daemon=True)
         self._listener: asyncio.Server | None = None
+
+    @classmethod
+    def before(cls, url: DatabaseUrl, **options: Any) -> Self:
+        """Stand before the first server that a URL names."""
+        host = url.hosts[0] if url.hosts else Host("127.0.0.1")
+        port = host.port or DEFAULT_PORT
+        if host.is_socket:
+            return cls(f"{host.name}/.s.PGSQL.{port}", **options)
+        return cls((url.params.get("hostaddr", host.name), port), **options)
+
+    def through(self, url: DatabaseUrl, driver: str) -> DatabaseUrl:
+        """Return the URL with the relay in between.
+
+        A name stays what TLS checks, for drivers over libpq; asyncpg cannot be told the address apart from the name.
+        """
+        named = url.hosts and not url.hosts[0].is_socket and not url.hosts[0].name.startswith("127.")
+        if named and driver != "asyncpg":
+            return replace(url, hosts=(Host(url.hosts[0].name, self.port),)).with_params(hostaddr=self.host)
+        return replace(url, hosts=(Host(self.host, self.port),)).with_params(hostaddr=None)
 
     def __enter__(self) -> Self:
         self._thread.start()
