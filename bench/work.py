@@ -1,7 +1,7 @@
 """Units of work, each in the four ways to write it: SQLAlchemy as it comes and onetrip, blocking and asynchronous."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -276,6 +276,11 @@ class Doer:
         """Do a unit by its name."""
         work = getattr(self.worker, unit)(*args, **options)
         return self._loop.run(work) if self._loop else work
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the loop of an asynchronous worker."""
+        assert self._loop
+        return self._loop.run(work)
 
     @contextmanager
     def holding(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any, Self
 
 from onetrip._core.endpoint import DEFAULT_PORT
@@ -29,18 +30,27 @@ answer can be there, so that it is never taken for one more trip."""
 class Relay:
     """Stand before a server; clients connect to ``host`` and ``port`` instead.
 
-    ``server`` is a host and port, or the path of a Unix socket. ``delay`` is in seconds, for each direction.
+    ``server`` is a host and port, or the path of a Unix socket. ``delay`` is in seconds, for each direction; with
+    ``decodes=False`` nothing is written down, for a relay that only puts a distance in between.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, server: tuple[str, int] | str, *, delay: float = NEARBY) -> None:
+    def __init__(
+        self,
+        server: tuple[str, int] | str,
+        *,
+        delay: float = NEARBY,
+        decodes: bool = True,
+        selector: BaseSelector | None = None,
+    ) -> None:
         self._server = server
+        self._decodes = decodes
         self.delay = delay
         self.flights: list[Flight] = []
         self._links: set[_Link] = set()
         self._numbers = 0
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop(selector)
         self._thread = threading.Thread(target=self._loop.run_forever, name="onetrip-relay", daemon=True)
         self._listener: asyncio.Server | None = None
 
@@ -109,7 +119,8 @@ class Relay:
 
     def _accept(self) -> asyncio.Protocol:
         self._numbers += 1
-        link = _Link(self._loop, self._server, lambda: self.delay, Conversation(self._numbers, self.flights.append))
+        conversation = Conversation(self._numbers, self.flights.append) if self._decodes else None
+        link = _Link(self._loop, self._server, lambda: self.delay, conversation)
         self._links.add(link)
         link.ended = lambda: self._links.discard(link)
         return link.client
