@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from bench.kept import keep, on_this_machine, table
@@ -56,7 +57,8 @@ with Session(engine) as session:
     row = session.exec(statement).one()"""
 )
 STOCK_ASYNC = (
-    "import asyncio\nfrom sqlmodel import Field, SQLModel, select\nfrom sqlmodel.ext.asyncio.session import AsyncSession"
+    "import asyncio\nfrom sqlmodel import Field, SQLModel, select\n"
+    "from sqlmodel.ext.asyncio.session import AsyncSession"
     + CLASS
     + """
 from sqlalchemy import make_url
@@ -113,9 +115,7 @@ def run(chosen: argparse.Namespace) -> None:
             bodies = programs(mode)
             for body in bodies.values():
                 _first_row(body, environment)  # bytecode, page cache
-            took = interleaved(
-                {name: lambda b=body: _first_row(b, environment) for name, body in bodies.items()}, rounds
-            )
+            took = interleaved({name: partial(_first_row, body, environment) for name, body in bodies.items()}, rounds)
             medians = {name: round(statistics.median(some) * 1000, 1) for name, some in took.items()}
             found["drivers"][str(mode)] = medians
             goals.append(Goal(f"{mode}: onetrip / by hand", ratio(took[OURS], took[BARE]), 1.1, at_most=True))

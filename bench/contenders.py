@@ -1,4 +1,4 @@
-"""Who is measured: a name, one request, and how many of them run at once; blocking, or in an event loop of its own."""
+"""Who is measured: one request, blocking or awaited, done again and again by one client or by several at once."""
 
 import asyncio
 import time
@@ -29,16 +29,16 @@ class Spell:
 
 
 class Contender:
-    """Do one request again and again; a coroutine function runs for several clients at once."""
+    """Do one request again and again; several clients at once need a coroutine function and its loop."""
 
     def __init__(self, one: Callable[[], Any], close: Callable[[], Any], runner: asyncio.Runner | None = None) -> None:
         self.one, self._close, self._runner = one, close, runner
 
-    def spell(self, seconds: float) -> Spell:
+    def spell(self, seconds: float, clients: int = 1) -> Spell:
         """Take a turn of about so many seconds."""
         cpu, began = time.process_time(), time.perf_counter()
         end = began + seconds
-        requests = self._runner.run(self._clients(end)) if self._runner else self._alone(end)
+        requests = self._runner.run(self._clients(end, clients)) if self._runner else self._alone(end)
         return Spell(requests, time.perf_counter() - began, time.process_time() - cpu)
 
     def _alone(self, end: float) -> int:
@@ -48,7 +48,7 @@ class Contender:
             requests += 1
         return requests
 
-    async def _clients(self, end: float) -> int:
+    async def _clients(self, end: float, clients: int) -> int:
         async def client() -> int:
             requests = 0
             while time.perf_counter() < end:
@@ -56,7 +56,7 @@ class Contender:
                 requests += 1
             return requests
 
-        return sum(await asyncio.gather(*(client() for _ in range(POOL))))
+        return sum(await asyncio.gather(*(client() for _ in range(clients))))
 
     def close(self) -> None:
         """Close its pool."""

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,7 +71,7 @@ def _measure(doers: dict[str, Doer], rounds: int, reads: int) -> dict[str, dict[
         return statistics.median(_burst(doer))
 
     return {
-        kind: interleaved({side: lambda doer=doer: measure(doer) for side, doer in doers.items()}, rounds)
+        kind: interleaved({side: partial(measure, doer) for side, doer in doers.items()}, rounds)
         for kind, measure in ((ALONE, alone), (CROWD, crowd))
     }
 

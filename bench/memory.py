@@ -10,6 +10,7 @@ import multiprocessing
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,7 @@ def run(chosen: argparse.Namespace) -> None:
     found: dict[str, Any] = {"rounds": rounds, "connections": many, "drivers": {}}
     with database() as (_, url):
         for mode in modes:
-            sizes = interleaved(
-                {side: lambda side=side, mode=mode: _elsewhere(side, mode, url, many) for side in SIDES}, rounds
-            )
+            sizes = interleaved({side: partial(_elsewhere, side, mode, url, many) for side in SIDES}, rounds)
             found["drivers"][str(mode)] = {
                 side: round(statistics.median(some) / 1024, 1) for side, some in sizes.items()
             }
@@ -92,5 +91,6 @@ def _own_bytes() -> int:
 
 def _page(found: dict[str, Any]) -> str:
     rows = [[driver, *(f"{sizes[side]:.0f}" for side in SIDES)] for driver, sizes in found["drivers"].items()]
-    title = f"# Memory of an idle connection\n\nKiB of the client for each of {found['connections']}, a session's read behind it."
+    each = f"KiB of the client for each of {found['connections']} that have served a session's read."
+    title = f"# Memory of an idle connection\n\n{each}"
     return on_this_machine(title) + "\n" + table(["driver", *SIDES], rows)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from bench.work import TABLE
 from tests.harness import binaries
@@ -60,7 +61,7 @@ class Distance:
         os.sched_setaffinity(self._process.pid, set(range(os.cpu_count() or 1)) - set(cores) or set(cores))
         self.port = int(self._read())
 
-    def __enter__(self) -> "Distance":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

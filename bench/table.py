@@ -15,7 +15,7 @@ import asyncpg
 import psycopg
 import psycopg2
 
-from bench.work import OURS, PING, STOCK, Doer, Mode, worker
+from bench.work import OURS, PING, Doer, Mode, worker
 from onetrip._core.flights import Flight, trips
 from onetrip._engine.relay import Relay
 
@@ -75,7 +75,7 @@ def promised_connecting(side: str, mode: Mode, what: str) -> int:
     awkward = mode.driver == "asyncpg"
     if side == OURS:
         return 3 if awkward else 1
-    return {FURTHER: (2, 3), FIRST: (11, 14)}[what][awkward]
+    return {FURTHER: (2, 3), FIRST: (11, 13)}[what][awkward]
 
 
 class Table:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -72,7 +71,7 @@ def test_too_many_are_listed(db: Database, trip_budget: TripBudget) -> None:
 
 def test_too_few_are_no_less_wrong(db: Database, trip_budget: TripBudget) -> None:
     """``exactly`` is exact."""
-    with pytest.raises(AssertionError, match="^0 trips, exactly 1 allowed"), trip_budget(exactly=1):
+    with pytest.raises(AssertionError, match=r"^0 trips, exactly 1 allowed"), trip_budget(exactly=1):
         pass
 
 

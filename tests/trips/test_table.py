@@ -18,8 +18,11 @@ from onetrip._core.flights import Flight
 
 BOTH = pytest.mark.parametrize("side", [STOCK, OURS])
 POOLERS = pytest.mark.parametrize(
-    "target", ["pgbouncer", "recent-pgbouncer", "recent-pgbouncer-prepared"], indirect=True
+    "target",
+    ["pgbouncer", pytest.param("recent-pgbouncer", marks=pytest.mark.slow), "recent-pgbouncer-prepared"],
+    indirect=True,
 )
+SETTLED = [False, pytest.param(True, marks=pytest.mark.slow)]
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_a_connection_up_to_its_first_row(table: Table, side: str, mode: Mode, w
 
 @POOLERS
 @pytest.mark.parametrize("side", [OURS])
-@pytest.mark.parametrize("settled", [False, True], ids=["plain", "settled"])
+@pytest.mark.parametrize("settled", SETTLED, ids=["plain", "settled"])
 def test_ours_through_a_pooler(table: Table, doer: Doer, mode: Mode, settled: bool) -> None:
     """A pooler costs nothing, and asyncpg at most one trip a statement."""
     for unit in UNITS:

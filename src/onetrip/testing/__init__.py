@@ -4,8 +4,9 @@ In ``conftest.py``::
 
     pytest_plugins = ["onetrip.testing"]
 
-Fixtures to use: ``db``, ``async_db``, ``onetrip_url``, ``trip_budget``. Fixtures to override: ``onetrip_databases`` (the application's
-own Database objects) and ``onetrip_schema``. Marker: ``committed``. Nothing heavy is imported before a fixture is used.
+Fixtures to use: ``db``, ``async_db``, ``onetrip_url``, ``trip_budget``. Fixtures to override: ``onetrip_databases``
+(the application's own Database objects) and ``onetrip_schema``. Marker: ``committed``. Nothing heavy is imported before
+a fixture is used.
 
 PYTEST_DONT_REWRITE: a conftest.py that imports ``require_disposable`` as well must not be warned.
 """
@@ -98,7 +99,7 @@ def async_db(onetrip_test: Stage) -> Iterator[AsyncDatabase]:
 
 @pytest.fixture
 def trip_budget(onetrip_test: Stage) -> TripBudget:
-    """Limit the network trips of a block: ``with trip_budget(2): …``, or ``trip_budget(exactly=2)``.
+    """Give what limits the network trips of a block: at most two within ``with trip_budget(2)``, or ``exactly=2``.
 
     Only a real transaction has real trips: the test gets a database of its own, as if it were marked ``committed``.
     """
