@@ -99,7 +99,7 @@ def async_db(onetrip_test: Stage) -> Iterator[AsyncDatabase]:
 
 @pytest.fixture
 def trip_budget(onetrip_test: Stage) -> TripBudget:
-    """Give what limits the network trips of a block: at most two within ``with trip_budget(2)``, or ``exactly=2``.
+    """Give a limit for the network trips of a block, to be called with how many it may take; ``exactly=`` is exact.
 
     Only a real transaction has real trips: the test gets a database of its own, as if it were marked ``committed``.
     """
