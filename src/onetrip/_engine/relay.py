@@ -15,9 +15,12 @@ from dataclasses import replace
 from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any, Self
 
-from onetrip._core.endpoint import DEFAULT_PORT
+from onetrip._core.endpoint import DEFAULT_PORT, is_local
 from onetrip._core.flights import Conversation, Flight
+from onetrip._core.profile import connect_profile
 from onetrip._core.url import Host
+from onetrip._engine.tls import ca_bundle
+from onetrip.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from onetrip._core.url import DatabaseUrl
@@ -64,14 +67,22 @@ class Relay:
         return cls((url.params.get("hostaddr", host.name), port), **options)
 
     def through(self, url: DatabaseUrl, driver: str) -> DatabaseUrl:
-        """Return the URL with the relay in between.
+        """Return the URL with the relay in between, as strict about TLS as the URL was.
 
-        A name stays what TLS checks, for drivers over libpq; asyncpg cannot be told the address apart from the name.
+        Over libpq the name stays what TLS checks. Raises ConfigurationError for asyncpg and a remote host: it cannot
+        be told an address apart from the name.
         """
-        named = url.hosts and not url.hosts[0].is_socket and not url.hosts[0].name.startswith("127.")
-        if named and driver != "asyncpg":
-            return replace(url, hosts=(Host(url.hosts[0].name, self.port),)).with_params(hostaddr=self.host)
-        return replace(url, hosts=(Host(self.host, self.port),)).with_params(hostaddr=None)
+        host = url.hosts[0] if url.hosts else Host(self.host)
+        if driver == "asyncpg" and not is_local(url):
+            raise ConfigurationError(
+                f"asyncpg cannot dial a relay on this machine and check the name {host.name} in the certificate",
+                hint="set DATABASE_DRIVER=psycopg for this",
+            )
+        if driver == "asyncpg" or host.is_socket:
+            return replace(url, hosts=(Host(self.host, self.port),)).with_params(hostaddr=None)
+        tls = connect_profile(url, driver, ca_bundle=ca_bundle()).tls
+        there = replace(url, hosts=(Host(host.name, self.port),))
+        return there.with_params(hostaddr=self.host, sslmode=tls.mode, sslrootcert=tls.rootcert)
 
     def __enter__(self) -> Self:
         self._thread.start()
