@@ -21,9 +21,12 @@ def main() -> None:
     """Ask one question; without one, all that are about drivers."""
     # SIGTERM ends it the way Ctrl-C does, so that the servers go, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    asked = _asked(sys.argv[1:])
     try:
-        for name, arguments in _asked(sys.argv[1:]):
+        for name, arguments in asked:
             _ask(name, arguments)
+        if len(asked) == len(DRIVERS) and "--quick" not in sys.argv:
+            import_module("bench.readme").quote()
     except KeyboardInterrupt:
         sys.exit(130)
 

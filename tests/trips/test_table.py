@@ -16,13 +16,14 @@ from bench.table import (
 from bench.work import ASYNCPG, OURS, PING, STOCK, Doer, Mode
 from onetrip._core.flights import Flight
 
-BOTH = pytest.mark.parametrize("side", [STOCK, OURS])
+SLOW = pytest.mark.slow  # SQLAlchemy's own cells change with its versions only
+BOTH = pytest.mark.parametrize("side", [pytest.param(STOCK, marks=SLOW), OURS])
 POOLERS = pytest.mark.parametrize(
     "target",
-    ["pgbouncer", pytest.param("recent-pgbouncer", marks=pytest.mark.slow), "recent-pgbouncer-prepared"],
+    ["pgbouncer", pytest.param("recent-pgbouncer", marks=SLOW), "recent-pgbouncer-prepared"],
     indirect=True,
 )
-SETTLED = [False, pytest.param(True, marks=pytest.mark.slow)]
+SETTLED = [False, pytest.param(True, marks=SLOW)]
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_every_unit_of_work_direct(table: Table, doer: Doer, side: str, mode: Mo
         assert [len(flights) for flights in rounds] == [expected] * len(rounds), f"{unit.words}{show(rounds)}"
 
 
+@SLOW
 @pytest.mark.parametrize("side", [PING])
 def test_a_ping_before_each_checkout(table: Table, doer: Doer, side: str, mode: Mode) -> None:
     """Stock with pre_ping pays what the table says."""
@@ -78,6 +80,7 @@ def test_ours_through_a_pooler(table: Table, doer: Doer, mode: Mode, settled: bo
         assert max(counts) <= most, f"{unit.words}{show(rounds)}"
 
 
+@SLOW
 @pytest.mark.parametrize("target", ["pgbouncer"], indirect=True)
 @pytest.mark.parametrize("side", [STOCK])
 def test_stock_through_a_pooler(table: Table, doer: Doer, mode: Mode) -> None:
