@@ -116,8 +116,11 @@ async def test_too_many_connections(open_face: Open, server: Postgres, door: Doo
 
 async def test_killed_backend(db: Face) -> None:
     """A connection that dies in the middle of a transaction is lost; the pool is whole again at the next use."""
-    found = await failure(db, "SELECT pg_terminate_backend(pg_backend_pid())")
-    assert (type(found), found.retry) == (errors.ConnectionLost, Retry.YES)
+    with pytest.raises(errors.ConnectionLost) as caught:
+        async with db.transaction() as session:
+            await session.exec(ONE)
+            await session.exec(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert caught.value.retry is Retry.YES
     assert await db.fetch_value(ONE) == 1
     assert db.stats().in_use == 0
     assert db.stats().discarded == {"lost": 1}

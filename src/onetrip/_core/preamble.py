@@ -9,7 +9,7 @@ nobody chooses which one they get from a pool. ``''`` must therefore mean nobody
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -37,6 +37,37 @@ class Preamble:
     def has_identity(self) -> bool:
         """Say whether it decides as whom the transaction acts: by a role, or by settings that policies read."""
         return any(name == "role" or "." in name for name, _ in self.settings)
+
+    def opening(
+        self, *, isolation: str | None = None, read_only: bool = False, deferrable: bool = False
+    ) -> tuple[str, ...]:
+        """Return the statements that open the transaction, in order; none holds anything to quote, escape or bind.
+
+        The arguments are what SQLAlchemy's execution options add; a level of the preamble's own wins.
+        """
+        level = self.isolation or isolation
+        begin = "BEGIN"
+        begin += f" ISOLATION LEVEL {level.upper()}" if level else ""
+        begin += " READ ONLY" if self.read_only or read_only else ""
+        begin += " DEFERRABLE" if deferrable else ""
+        return (begin, settings_sql(self.settings)) if self.settings else (begin,)
+
+
+def settings_sql(settings: Iterable[tuple[str, str]]) -> str:
+    """Set everything in one statement, for this transaction only.
+
+    Names are checked, and names and values travel as hexadecimal digits: nothing in them is left for anybody to quote,
+    escape or translate. psycopg2 quotes as ``standard_conforming_strings`` was when it connected, and who changes that
+    setting later turns a value into SQL; SJIS and EUC_JP make a backslash of the yen sign.
+    """
+    # With their schema: a search_path may put other functions of these names first. And the values do not come back:
+    # the client's encoding may lack what they hold.
+    calls = (f"pg_catalog.set_config({_text_sql(name)}, {_text_sql(value)}, true) IS NULL" for name, value in settings)
+    return "SELECT " + ", ".join(calls)
+
+
+def _text_sql(text: str) -> str:
+    return f"pg_catalog.convert_from(pg_catalog.decode('{text.encode().hex()}', 'hex'), 'UTF8')"
 
 
 def build(

@@ -81,7 +81,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
     host = target.hosts[0] if target.hosts else None
     # The URL is for people and for SQLAlchemy's choice of a dialect; what the driver gets is in connect_args.
     shown = URL.create(
-        f"postgresql+{settings.driver}",
+        f"postgresql+{_dialect(settings)}",
         username=target.user,
         host=host.name if host and not host.is_socket else None,
         port=host.port if host else None,
@@ -97,6 +97,12 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
         "hide_parameters": settings.tier != "development",
     }
     return create_async_engine(shown, **options).sync_engine if asynchronous else create_engine(shown, **options)
+
+
+def _dialect(settings: Settings) -> str:
+    if not settings.one_trip:
+        return settings.driver
+    return {"psycopg": "onetrip"}.get(settings.driver, settings.driver)
 
 
 def _arguments(profile: ConnectProfile) -> dict[str, Any]:

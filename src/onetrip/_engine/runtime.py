@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from onetrip._core import backoff, classify, preamble
 from onetrip._core.preamble import Preamble
 from onetrip._engine import budget
+from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.pool import Ledger, TripPool
 from onetrip.errors import ConnectFailed, DatabaseError, Phase
 
@@ -88,6 +89,8 @@ class Runtime:
 
     def bind(self, wanted: Preamble) -> Engine:
         """Return the engine whose transactions have this isolation and access mode; all share one pool."""
+        if isinstance(self.engine.dialect, TripDialect):
+            return self.engine  # they travel in the preamble
         key = (wanted.isolation, wanted.read_only)
         if key not in self._variants:
             options: dict[str, Any] = {"postgresql_readonly": True} if wanted.read_only else {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, TextClause, event, text
+from sqlalchemy import Connection, event
 from sqlmodel import Session
 
+from onetrip._core.preamble import settings_sql
+from onetrip._engine.dialects.trip import trip_of
 from onetrip.errors import SessionClosed, UnsafeUse
 
 if TYPE_CHECKING:
@@ -70,10 +71,20 @@ def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on t
 
 
 @event.listens_for(TripSession, "after_begin")
-def _send_preamble(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
-    if session.preamble.settings and not transaction.nested:
+def _open(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return
+    if session.preamble.settings:
         _refuse_autocommit(session.preamble, connection)
-        connection.execute(*_settings_query(session.preamble.settings))
+    if trip := trip_of(connection.connection.dbapi_connection):
+        options = connection.get_execution_options()
+        trip.opening = session.preamble.opening(
+            isolation=options.get("isolation_level"),
+            read_only=options.get("postgresql_readonly", False),
+            deferrable=options.get("postgresql_deferrable", False),
+        )
+    elif session.preamble.settings:
+        connection.exec_driver_sql(settings_sql(session.preamble.settings))
 
 
 def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:
@@ -84,24 +95,3 @@ def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:
             "in autocommit there is no transaction that role= and local= could hold for: statements would run without",
             hint="open a transaction without them for what has to run in autocommit",
         )
-
-
-def _settings_query(settings: tuple[tuple[str, str], ...]) -> tuple[TextClause, dict[str, str]]:
-    """Set everything in one statement, for this transaction only.
-
-    Names are checked, and values travel as hexadecimal digits: nothing in them is left for anybody to quote, escape
-    or translate. psycopg2 quotes as ``standard_conforming_strings`` was when it connected, and who changes that
-    setting later turns a value into SQL; SJIS and EUC_JP make a backslash of the yen sign.
-    """
-    values = {f"n{index}": name for index, (name, _) in enumerate(settings)}
-    values |= {f"v{index}": value.encode().hex() for index, (_, value) in enumerate(settings)}
-    return _set_config(len(settings)), values
-
-
-@cache
-def _set_config(count: int) -> TextClause:
-    # With their schema: a search_path may put other functions of these names first. And the values do not come back:
-    # the client's encoding may lack what they hold.
-    value = "pg_catalog.convert_from(pg_catalog.decode(:v{0}, 'hex'), 'UTF8')"
-    calls = (f"pg_catalog.set_config(:n{{0}}, {value}, true) IS NULL".format(index) for index in range(count))
-    return text("SELECT " + ", ".join(calls))

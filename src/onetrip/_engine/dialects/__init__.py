@@ -1,0 +1,6 @@
+"""SQLAlchemy's dialects, standing on the network floor: what needs no answer of its own rides with a statement.
+
+``postgresql+onetrip`` (psycopg 3, sync and async), ``postgresql+onetrip_psycopg2`` and ``postgresql+onetrip_asyncpg``.
+Each subclasses SQLAlchemy's own, keeps its driver's name in ``dialect.driver``, and lives at the DBAPI connection:
+whoever takes a raw connection still gets transactions.
+"""

@@ -1,0 +1,126 @@
+"""Who sends a ROLLBACK that nobody came by to take along: a thread, or a timer of the event loop.
+
+A transaction left open holds locks, and a pooler's server connection: it ends after ``PATIENCE``, whoever needs the
+connection next pays it sooner. Nothing here runs while nothing is owed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+PATIENCE = 0.005
+"""Seconds for which a ROLLBACK waits for a statement to ride with."""
+LONGEST = 5.0
+"""Seconds that a ROLLBACK may take before its connection counts as dead."""
+
+
+class _Debts:
+    """Remember which connections owe a ROLLBACK, and since when."""
+
+    def __init__(self) -> None:
+        self._since: dict[Any, float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, connection: Any) -> bool:
+        """Note a debt; say whether it is the only one."""
+        with self._lock:
+            first = not self._since
+            self._since[connection] = time.monotonic()
+        return first
+
+    def due(self) -> list[Any]:
+        """Forget the debts that were paid meanwhile; take out and return those that waited long enough."""
+        with self._lock:
+            old = time.monotonic() - PATIENCE
+            paid = [connection for connection in self._since if not connection.trip.owes_rollback]
+            late = [connection for connection, since in self._since.items() if since <= old and connection not in paid]
+            for connection in paid + late:
+                del self._since[connection]
+        return late
+
+    def __bool__(self) -> bool:
+        return bool(self._since)
+
+
+class OfThreads:
+    """Pay the debts of blocking connections in one thread, started with the first of them."""
+
+    def __init__(self) -> None:
+        self._debts = _Debts()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def owe(self, connection: Any) -> None:
+        """Send the connection's ROLLBACK soon, unless its next user does."""
+        if self._debts.add(connection):
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="onetrip-janitor", daemon=True)
+                self._thread.start()
+            self._wake.set()
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._debts:
+                time.sleep(PATIENCE)  # not a wait for something: this is the patience
+                for connection in self._debts.due():
+                    _pay(connection)
+
+
+def _pay(connection: Any) -> None:
+    try:
+        connection.pay()
+    except Exception:  # noqa: BLE001  its next user finds it dead, and replaces it
+        connection.trip.owes_rollback = False
+
+
+class OfLoops:
+    """Pay the debts of asyncio connections, each in its own event loop."""
+
+    def __init__(self) -> None:
+        self._debts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Debts] = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def owe(self, connection: Any) -> None:
+        """Send the connection's ROLLBACK soon, unless its next user does."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # the loop is over, and the connection with it
+        debts = self._debts.setdefault(loop, _Debts())
+        if debts.add(connection):
+            loop.call_later(PATIENCE, self._look, loop, debts)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, debts: _Debts) -> None:
+        for connection in debts.due():
+            task = loop.create_task(_pay_async(connection))
+            self._tasks.add(task)  # asyncio itself keeps only weak references to its tasks
+            task.add_done_callback(self._tasks.discard)
+        if debts:
+            loop.call_later(PATIENCE, self._look, loop, debts)
+
+
+async def _pay_async(connection: Any) -> None:
+    try:
+        await connection.pay()
+    except Exception:  # noqa: BLE001  its next user finds it dead, and replaces it
+        connection.trip.owes_rollback = False
+
+
+of_threads = OfThreads()
+of_loops = OfLoops()
+
+
+def _start_anew() -> None:
+    """Leave the parent's debts to the parent: its thread, and maybe its lock, did not come along."""
+    of_threads.__init__()  # type: ignore[misc]
+    of_loops.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,51 @@
+"""When a connection turns out dead under the first statement of a transaction: once more, on a fresh one.
+
+Nothing can have happened on the server: no COMMIT was sent. What is not replayed: a statement that carried its own
+COMMIT and may write, anything in autocommit, anything after the first answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine.interfaces import ExecuteStyle
+
+from onetrip._engine.dialects.trip import trip_of
+
+
+def allowed(context: Any, cursor: Any, error: BaseException) -> bool:
+    """Say whether the statement was lost with its transaction's opening, and can have had no effect."""
+    fairy = context.root_connection._dbapi_connection
+    connection = getattr(fairy, "dbapi_connection", None)
+    trip = trip_of(connection)
+    if trip is None or not trip.opening_lost:
+        return False
+    if context.execute_style is ExecuteStyle.INSERTMANYVALUES:
+        return False  # SQLAlchemy reads the rows of each batch from the cursor that it began with
+    commits = context.execution_options.get("onetrip_ending") is not None
+    if commits and not (trip.opening and "READ ONLY" in trip.opening[0]):
+        return False
+    return bool(context.dialect.is_disconnect(error, connection, cursor))
+
+
+def on_a_fresh_connection(context: Any, error: BaseException) -> None:
+    """Replace the connection under the transaction, and suspect all that were opened before.
+
+    Raises what connecting raises; the transaction is then as dead as its connection.
+    """
+    connection = context.root_connection
+    fairy = connection._dbapi_connection
+    record, old = fairy._connection_record, fairy.dbapi_connection
+    fairy._pool._invalidate(fairy, error, _checkin=False)
+    record.invalidate(error)
+    try:
+        fairy.dbapi_connection = new = record.get_connection()
+    except BaseException:
+        fairy.dbapi_connection = old
+        connection.invalidate(error)
+        raise
+    driver = context.dialect.get_driver_connection
+    driver(new).take_over(driver(old))
+    ending = context.execution_options.get("onetrip_ending")
+    driver(new).trip.ending = ending
+    context.cursor = context.create_cursor()
