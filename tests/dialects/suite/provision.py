@@ -22,3 +22,5 @@ class MiscountingDialect(PGDialect_psycopg):
 
 
 registry.register("postgresql.miscounting", __name__, MiscountingDialect.__name__)
+# SQLAlchemy finds it by create_async_engine("postgresql+onetrip://"), which the suite does not call.
+registry.register("postgresql.onetrip_async", "onetrip._engine.dialects.psycopg", "AsyncTripPsycopg")
