@@ -56,6 +56,8 @@ class Runtime:
         self.ledger = ledger
         self.where = where
         self._timeouts_at_startup = timeouts_at_startup
+        self.leaves_freely = isinstance(engine.dialect, TripDialect)
+        """Whether a session that has nothing to commit ends without a word to the server."""
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
 
@@ -89,7 +91,7 @@ class Runtime:
 
     def bind(self, wanted: Preamble) -> Engine:
         """Return the engine whose transactions have this isolation and access mode; all share one pool."""
-        if isinstance(self.engine.dialect, TripDialect):
+        if self.leaves_freely:
             return self.engine  # they travel in the preamble
         key = (wanted.isolation, wanted.read_only)
         if key not in self._variants:
@@ -113,9 +115,10 @@ class Runtime:
 
     def translate(self, error: DBAPIError) -> DatabaseError:
         """Return our error for one of SQLAlchemy's."""
-        # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
-        phase = Phase.STATEMENT if error.statement else Phase.COMMIT
         found = classify.facts(error)
+        # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
+        committing = not error.statement or hasattr(found.driver_error, "carried_commit")
+        phase = Phase.COMMIT if committing else Phase.STATEMENT
         return classify.explain(found, classify.classify(found, phase), phase, self.where)
 
     def _noted(self, error: DatabaseError) -> DatabaseError:

@@ -51,9 +51,6 @@ class TripPsycopg(TripDialect, PGDialect_psycopg):
         options.setdefault("cursor_factory", TripCursor)
         return TripConnection.connect(*arguments, **options)
 
-    def settle(self, dbapi_connection: Any) -> None:
-        dbapi_connection.pay()
-
 
 class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
     """Be SQLAlchemy's asyncio dialect for psycopg, on the network floor."""
@@ -67,8 +64,3 @@ class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
         options.setdefault("cursor_factory", AsyncTripCursor)
         creator = options.pop("async_creator_fn", AsyncTripConnection.connect)
         return await_(_Adapted.create(self.loaded_dbapi, creator(*arguments, **options)))
-
-    def settle(self, dbapi_connection: Any) -> None:
-        driver_connection = dbapi_connection.driver_connection
-        if driver_connection.trip.owes_rollback:
-            await_(driver_connection.pay())
