@@ -32,7 +32,8 @@ def test_ours_passes_what_stock_passes(postgres: Postgres, stock: Callable[[str]
     assert len(theirs.passed) >= STOCK_PASSES, f"the suite did not run: {theirs}"
     report = run_suite(postgres, ours)
     print(f"{OURS[ours]}: {theirs}; {ours}: {report}")
-    assert report.missed(theirs) == {}
+    missed = [f"{name}: {said}" for name, said in report.missed(theirs).items()]
+    assert not missed, "\n".join([f"passed with {OURS[ours]}, not with {ours}:", *missed])
 
 
 def test_a_wrong_rowcount_is_found(postgres: Postgres) -> None:

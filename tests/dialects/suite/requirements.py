@@ -32,7 +32,7 @@ class PostgreSQL(SuiteRequirements):
     @property
     def json_deserializer_binary(self) -> compound:
         """Ask for bytes in ``json_deserializer`` where the driver hands them over."""
-        return only_on(["+psycopg", "+psycopg_async"])
+        return only_on("+psycopg")
 
     def get_order_by_collation(self, config: Config) -> str:
         """Name a collation that every server has."""

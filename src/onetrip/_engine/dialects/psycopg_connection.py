@@ -101,6 +101,8 @@ class _Rides(AnyConnection):
         if self._pipeline:
             for command in owed:
                 yield from self._exec_command(command)
+            # psycopg itself does this behind the statement, which would lose what it has just prepared.
+            yield from self._prepared.maintain_gen(self)
             yield from self._pipeline._sync_gen()
         else:
             self.trip.opening_lost = True
