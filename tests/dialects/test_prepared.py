@@ -3,8 +3,6 @@
 import pytest
 from sqlalchemy import create_engine
 
-from tests.dialects.test_compliance import OURS
-
 
 @pytest.mark.parametrize("dialect", ["onetrip"])
 def test_executemany_behind_a_rollback_that_is_owed(database_url: str, dialect: str) -> None:
