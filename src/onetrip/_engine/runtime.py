@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from sqlalchemy.exc import DBAPIError
 
@@ -60,6 +62,7 @@ class Runtime:
         """Whether a session that has nothing to commit ends without a word to the server."""
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
+        _open.add(self)
 
     def preamble(
         self,
@@ -139,6 +142,12 @@ class Runtime:
             raise error
         return seconds
 
+    def start_anew(self) -> None:
+        """Leave the connections to the parent process, whose they are, and its locks with them."""
+        _left_behind.append(self._pool)
+        self.ledger.start_anew()
+        self.engine.dispose(close=False)
+
     def drain(self) -> None:
         """Close every idle connection."""
         self._pool.drain()
@@ -151,3 +160,16 @@ class Runtime:
     def _pool(self) -> TripPool:
         assert isinstance(self.engine.pool, TripPool)
         return self.engine.pool
+
+
+_open: WeakSet[Runtime] = WeakSet()
+_left_behind: list[TripPool] = []
+"""Never closed, not even by the garbage collector: the parent process still talks over these sockets."""
+
+
+def _after_fork() -> None:
+    for runtime in list(_open):
+        runtime.start_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -111,6 +111,10 @@ class TripDialect(Stock):
         """Look at the connection; costs no trip, and keeps no compute awake."""
         return bool(self.get_driver_connection(dbapi_connection).looks_alive())
 
+    def pay(self, dbapi_connection: Any) -> None:
+        """Send the ROLLBACK that is owed now, and wait for its answer."""
+        dbapi_connection.pay()
+
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         perform = super().do_execute
         self._with_replay(perform, cursor, (statement, parameters), context)

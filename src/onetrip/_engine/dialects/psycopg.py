@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.psycopg import (
@@ -25,6 +26,12 @@ class _Adapted(AsyncAdapt_psycopg_connection):
 
     __slots__ = ()
     _connection: AsyncTripConnection
+
+    def enter_loop(self) -> bool:
+        """Go on in another event loop: only locks belong to the one they were waited for in."""
+        self._execute_mutex = asyncio.Lock()
+        self._connection.lock = asyncio.Lock()
+        return True
 
     def rollback(self) -> None:
         if not self._connection.leave():
@@ -64,3 +71,6 @@ class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
         options.setdefault("cursor_factory", AsyncTripCursor)
         creator = options.pop("async_creator_fn", AsyncTripConnection.connect)
         return await_(_Adapted.create(self.loaded_dbapi, creator(*arguments, **options)))
+
+    def pay(self, dbapi_connection: Any) -> None:
+        await_(dbapi_connection.driver_connection.pay())
