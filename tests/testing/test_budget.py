@@ -42,7 +42,7 @@ def read(db: Database) -> None:
         session.exec(NAMES).all()
 
 
-@pytest.fixture(params=["psycopg", "psycopg2"], scope="module")
+@pytest.fixture(params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.slow)], scope="module")
 def blocking_driver(request: pytest.FixtureRequest) -> str:
     """Count both blocking drivers."""
     return request.param

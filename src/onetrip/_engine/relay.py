@@ -20,7 +20,6 @@ from onetrip._core.flights import Conversation, Flight
 from onetrip._core.profile import connect_profile
 from onetrip._core.url import Host
 from onetrip._engine.tls import ca_bundle
-from onetrip.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from onetrip._core.url import DatabaseUrl
@@ -66,23 +65,18 @@ class Relay:
             return cls(f"{host.name}/.s.PGSQL.{port}", **options)
         return cls((url.params.get("hostaddr", host.name), port), **options)
 
-    def through(self, url: DatabaseUrl, driver: str) -> DatabaseUrl:
+    def through(self, url: DatabaseUrl) -> DatabaseUrl:
         """Return the URL with the relay in between, as strict about TLS as the URL was.
 
-        Over libpq the name stays what TLS checks. Raises ConfigurationError for asyncpg and a remote host: it cannot
-        be told an address apart from the name.
+        A remote name, and whatever TLS checks, stays the name that is dialled, at our address. Only libpq can be told
+        the two apart: for asyncpg ``Settings`` refuses such a URL.
         """
         host = url.hosts[0] if url.hosts else Host(self.host)
-        if driver == "asyncpg" and not is_local(url):
-            raise ConfigurationError(
-                f"asyncpg cannot dial a relay on this machine and check the name {host.name} in the certificate",
-                hint="set DATABASE_DRIVER=psycopg for this",
-            )
-        if driver == "asyncpg" or host.is_socket:
-            return replace(url, hosts=(Host(self.host, self.port),)).with_params(hostaddr=None)
-        tls = connect_profile(url, driver, ca_bundle=ca_bundle()).tls
-        there = replace(url, hosts=(Host(host.name, self.port),))
-        return there.with_params(hostaddr=self.host, sslmode=tls.mode, sslrootcert=tls.rootcert)
+        tls = connect_profile(url, "psycopg", ca_bundle=ca_bundle()).tls
+        strict = url.with_params(hostaddr=None, sslmode=tls.mode, sslrootcert=tls.rootcert)
+        if tls.verifies or not (is_local(url) or host.is_address):
+            return replace(strict, hosts=(Host(host.name, self.port),)).with_params(hostaddr=self.host)
+        return replace(strict, hosts=(Host(self.host, self.port),))
 
     def __enter__(self) -> Self:
         self._thread.start()

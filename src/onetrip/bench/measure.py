@@ -7,7 +7,6 @@ TLS it counts how often the direction changes.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import statistics
 import time
 from collections.abc import Callable
@@ -117,18 +116,12 @@ def _detour(
     kept = set(Settings.model_fields) - {"database_url", "migration_database_url", "pooler"}
     given: dict[str, Any] = {name: getattr(settings, name) for name in kept}
     pooler = _POOLER.get(settings.endpoint.kind, settings.pooler)  # the port that may tell it is the relay's now
-    url = relay.through(target, settings.driver)
+    url = relay.through(target)
     return Settings(database_url=url, migration_database_url=None, pooler=pooler, **given), None
 
 
 def _is_name(target: DatabaseUrl) -> bool:
-    if not target.hosts or target.hosts[0].is_socket:
-        return False
-    try:
-        ipaddress.ip_address(target.hosts[0].name)
-    except ValueError:
-        return True
-    return False
+    return bool(target.hosts) and not (target.hosts[0].is_socket or target.hosts[0].is_address)
 
 
 class _Detour(asyncio.SelectorEventLoop):

@@ -124,7 +124,7 @@ class Worker:
             url = self._databases.url(name)
             if counted:
                 with Relay.before(parse_url(url)) as relay:
-                    through = Url(relay.through(parse_url(url), self._settings.driver).render())
+                    through = Url(relay.through(parse_url(url)).render())
                     yield Stage(through, RealCommits(through, keep_idle=True), self._settings, relay)
             else:
                 yield Stage(url, RealCommits(url), self._settings)
