@@ -80,7 +80,7 @@ def test_the_table_says_what_is_saved(monkeypatch: pytest.MonkeyPatch, database_
     done = CliRunner().invoke(app, ["bench", "--rounds", "3"], catch_exceptions=False)
     assert done.exit_code == 0
     assert "a trip takes" in done.stdout
-    assert "saved per request: 2 trips" in done.stdout
+    assert "saved: 2 trips" in done.stdout
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ READ, FETCH, TRANSACTION, SETTLED = (
     "a session that reads, one SELECT",
     "fetch_one, one SELECT",
     "a transaction, one SELECT and COMMIT",
-    "the same with a tenant and a time-out",
+    "a transaction with a tenant and a time-out",
 )
 UNITS = (READ, FETCH, TRANSACTION, SETTLED)
 

@@ -76,13 +76,13 @@ def _savings(report: Report) -> list[str]:
     if not report.one_trip:
         return ["DATABASE_ONE_TRIP is off: onetrip ran over SQLAlchemy's own dialects"]
     read, *_, settled = report.units
-    return [f"saved per request: {_saving(unit, words)}" for unit, words in ((read, "read"), (settled, "transaction"))]
+    return [_saving(unit) for unit in (read, settled)]
 
 
-def _saving(unit: Unit, words: str) -> str:
+def _saving(unit: Unit) -> str:
     fewer = unit.trips["stock"] - unit.trips["onetrip"]
     share = unit.saved / unit.seconds["stock"]
-    return f"{fewer} trips, {_time(unit.saved)} ({share:.0%}) of each {words} ({unit.name})"
+    return f"saved: {fewer} trip{'' if fewer == 1 else 's'}, {_time(unit.saved)} ({share:.0%}) of {unit.name}"
 
 
 def _time(seconds: float) -> str:
