@@ -90,3 +90,14 @@ def test_stock_through_a_pooler(table: Table, doer: Doer, mode: Mode) -> None:
         more = statements(unit) if mode is ASYNCPG else 0
         expected = promised(STOCK, mode, unit) + more
         assert {len(flights) for flights in rounds} == {expected}, f"{unit.words}{show(rounds)}"
+
+
+@SLOW
+@pytest.mark.parametrize("settled", [False, True], ids=["plain", "settled"])
+def test_with_one_trip_off_it_costs_what_stock_costs(table: Table, mode: Mode, settled: bool) -> None:
+    """Over SQLAlchemy's own dialects nothing is gained and nothing lost; all settings together are one statement."""
+    with table.doer(OURS, mode, one_trip=False) as doer:
+        for unit in UNITS:
+            rounds = table.steady(doer, unit, settled=settled)
+            expected = promised(STOCK, mode, unit) + settled
+            assert [len(flights) for flights in rounds] == [expected] * len(rounds), f"{unit.words}{show(rounds)}"
