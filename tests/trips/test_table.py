@@ -72,7 +72,7 @@ def test_a_connection_up_to_its_first_row(table: Table, side: str, mode: Mode, w
 def test_ours_through_a_pooler(table: Table, doer: Doer, mode: Mode, settled: bool) -> None:
     """A pooler costs nothing, and asyncpg at most one trip a statement.
 
-    The time-outs that a direct connection is told at its start ride with each transaction here: to asyncpg none is plain.
+    The time-outs that a direct connection is told at its start ride with each transaction: to asyncpg none is plain.
     """
     for unit in UNITS:
         rounds = table.steady(doer, unit, settled=settled)
