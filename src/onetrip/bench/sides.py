@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import URL, Engine, create_engine, literal_column, select, text
+from sqlalchemy import URL, Engine, Select, create_engine, literal_column, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import Session
 
@@ -28,7 +28,7 @@ READ, FETCH, TRANSACTION, SETTLED = (
 )
 UNITS = (READ, FETCH, TRANSACTION, SETTLED)
 
-_SELECT = select(literal_column("1"))
+_SELECT: Select[Any] = select(literal_column("1"))
 _TENANT = {"onetrip.bench": "1"}
 _SETTLE = (text("SELECT set_config('onetrip.bench', '1', true)"), text("SET LOCAL statement_timeout = 10000"))
 _LIMIT = 10.0  # s
