@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from bench.work import ASYNCPG, OURS, PSYCOPG, PSYCOPG2, SIDES, Mode, Thing, stock_engine, worker
+from bench.work import ASYNCPG, OURS, PSYCOPG, PSYCOPG2, ROW, SIDES, Mode, Thing, stock_engine, worker
 
 QUERY = "SELECT id, name, count FROM bench_thing WHERE id = "
 POOL = 5
@@ -68,7 +69,8 @@ def contenders(mode: Mode, url: str, runner: asyncio.Runner) -> dict[str, Conten
     loop = None if mode.blocking else runner
     workers = {side: _worker(side, mode, url) for side in SIDES}
     found = {side: Contender(worker.read, worker.close, loop) for side, worker in workers.items()}
-    found[FETCH] = Contender(workers[OURS].fetch_one, _nothing if mode.blocking else _nothing_async, loop)
+    fetch_one = partial(workers[OURS].db.fetch_one, ROW)  # a row, as the raw pools give
+    found[FETCH] = Contender(fetch_one, _nothing if mode.blocking else _nothing_async, loop)
     if find_spec("advanced_alchemy"):
         found[ALCHEMY] = _alchemy(mode, url, loop)
     return found | {name: Contender(one, close, loop) for name, (one, close) in _raw(mode, url, runner).items()}

@@ -33,7 +33,9 @@ def _table(found: dict[str, Any]) -> str:
         if "tenant" not in unit and "50" not in unit
     ]
     for kind in next(iter(distant.values())):
-        rows.append([f"a read at 5 ms a trip, {kind}, ms", *(_three(distant[one][kind]["5"], "g") for one in drivers)])
+        rows.append(
+            [f"a read at 5 ms a trip, {kind}, ms", *(_three(distant[one][kind]["5"], ".1f") for one in drivers)]
+        )
     speed = "reads per second"
     rows.append(
         [

@@ -35,6 +35,7 @@ TABLE = """
     INSERT INTO bench_thing (name) SELECT 'thing ' || i FROM generate_series(1, 1000) AS i
 """
 ONE = select(Thing).where(Thing.id == 7)
+ROW = select(Thing.id, Thing.name, Thing.count).where(Thing.id == 7)
 RENAME = update(Thing).where(Thing.id == 8).values(name="another")
 ISOLATION = {"isolation_level": "REPEATABLE READ"}
 SETTLE = (
