@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import psycopg2
 from psycopg2 import errors, extensions
@@ -90,11 +90,9 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
     def _server_status(self) -> int:
         return _Own.get_transaction_status(self)  # type: ignore[no-any-return]
 
-    def cursor(
-        self, name: Any = None, cursor_factory: Any = None, withhold: Any = False, scrollable: Any = None
-    ) -> Any:
-        factory = cursor_factory or self.cursor_factory or extensions.cursor
-        return super().cursor(name, riding(factory, named=name is not None), withhold, scrollable)
+    def cursor(self, name: Any = None, cursor_factory: Any = None, *rest: Any, **options: Any) -> Any:
+        factory = riding(cursor_factory or self.cursor_factory or extensions.cursor, named=name is not None)
+        return super().cursor(name, factory, *rest, **options)
 
     # What goes out before a statement, with it or apart.
 
@@ -126,12 +124,12 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         try:
             yield "; ".join(owed).encode()
         except BaseException:
-            self._judge(opens)
+            self._judge(opens=opens)
             raise
         trip.owes_rollback = trip.opening_lost = False
         self._begun = self._begun or (opens and not ends)
 
-    def _judge(self, opens: bool) -> None:
+    def _judge(self, *, opens: bool) -> None:
         status = self._server_status()
         if self.closed or status == UNKNOWN:
             return
@@ -198,7 +196,7 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         if self.closed:
             raise psycopg2.InterfaceError("connection already closed")
 
-    def __enter__(self) -> TripConnection:
+    def __enter__(self) -> Self:
         self._refuse_if_closed()
         if self._entered:
             raise psycopg2.ProgrammingError("the connection cannot be re-entered recursively")

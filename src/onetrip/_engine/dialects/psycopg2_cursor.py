@@ -53,7 +53,7 @@ class RidingCursor(extensions.cursor):  # type: ignore[misc]
             if not connection.in_blocks or connection.driven or _SKIPPED.match(text).end() == len(text):  # type: ignore[union-attr]
                 with connection.apart():
                     return super().execute(text)  # type: ignore[no-any-return]
-            self._ride(text, self._said(query), bool(ending))
+            self._ride(text, self._said(query), ending)
         return None
 
     def _said(self, query: Any) -> str:
@@ -62,10 +62,10 @@ class RidingCursor(extensions.cursor):  # type: ignore[misc]
             query = self.mogrify(query)
         return query if isinstance(query, str) else query.decode("latin-1")
 
-    def _ride(self, text: bytes, said: str, ending: bool) -> None:
+    def _ride(self, text: bytes, said: str, ending: str | None) -> None:
         connection = self.connection
         alone = ";" not in said.rstrip("; \n\t\r")
-        ends = ending and alone and not _CONTROL.match(said)
+        ends = ending is not None and alone and not _CONTROL.match(said)
         with connection.departure(alone=alone, ends=ends) as owed:
             try:
                 super().execute(owed + b";\n" + text)

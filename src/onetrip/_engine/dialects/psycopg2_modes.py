@@ -7,11 +7,13 @@ autocommit ends.
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import extensions
 
+_Changes = dict[str, int | bool | None]
 LEVELS = {1: "READ COMMITTED", 2: "REPEATABLE READ", 3: "SERIALIZABLE", 4: "READ UNCOMMITTED"}
 _DEFAULTS = {
     "isolation_level": "default_transaction_isolation",
@@ -42,9 +44,9 @@ def _flag(value: Any) -> bool | None:
     """Return what a yes-or-no mode is set to, None for the default."""
     if value is None or (isinstance(value, str) and value.lower() == "default"):
         return None
-    if isinstance(value, str):
-        raise ValueError(f"the only string accepted is 'default'; got {value}")
-    return bool(value)
+    if not isinstance(value, str):
+        return bool(value)
+    raise ValueError(f"the only string accepted is 'default'; got {value}")
 
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ class Modes:
     if TYPE_CHECKING:
         closed: int
         async_: int
-        status: int
+
+        @property
+        def status(self) -> int: ...
 
         def rollback(self) -> None: ...
         def say(self, text: Any) -> None: ...
@@ -66,7 +70,7 @@ class Modes:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._autocommit = False
-        self._modes: dict[str, int | bool | None] = dict.fromkeys(_DEFAULTS)
+        self._modes: _Changes = dict.fromkeys(_DEFAULTS)
 
     def begin(self) -> str:
         """Return the BEGIN that these modes ask for."""
@@ -87,7 +91,7 @@ class Modes:
 
     @autocommit.setter
     def autocommit(self, value: Any) -> None:
-        self._change({}, bool(value))
+        self._change({}, autocommit=bool(value))
 
     @property
     def isolation_level(self) -> int | None:
@@ -116,14 +120,14 @@ class Modes:
     def set_session(
         self, isolation_level: Any = None, readonly: Any = None, deferrable: Any = None, autocommit: Any = None
     ) -> None:
-        changes: dict[str, int | bool | None] = {}
+        changes: _Changes = {}
         if isolation_level is not None:
             changes["isolation_level"] = _level(isolation_level)
         if readonly is not None:
             changes["readonly"] = _flag(readonly)
         if deferrable is not None:
             changes["deferrable"] = _flag(deferrable)
-        self._change(changes, None if autocommit is None else bool(autocommit))
+        self._change(changes, autocommit=None if autocommit is None else bool(autocommit))
 
     def set_isolation_level(self, level: Any) -> None:
         if isinstance(level, int) and not 0 <= level <= max(LEVELS):
@@ -134,7 +138,7 @@ class Modes:
         else:
             self._change({"isolation_level": _level(level)}, autocommit=False)
 
-    def _change(self, changes: dict[str, int | bool | None], autocommit: bool | None = None) -> None:
+    def _change(self, changes: _Changes, *, autocommit: bool | None = None) -> None:
         if self.closed:
             raise psycopg2.InterfaceError("connection already closed")
         if self.async_:
@@ -148,14 +152,16 @@ class Modes:
             said = {name: None for name, value in self._modes.items() if self._autocommit and value is not None}
         if said:
             with self.settled():
-                self.say("; ".join(f"SET {_DEFAULTS[name]} TO {_value(value)}" for name, value in said.items()))
+                self.say("; ".join(starmap(_setting, said.items())))
         self._modes |= changes
         self._autocommit = wanted
 
 
-def _value(mode: int | bool | None) -> str:
+def _setting(name: str, mode: int | None) -> str:
     if mode is None:
-        return "DEFAULT"
-    if isinstance(mode, bool):
-        return "on" if mode else "off"
-    return f"'{LEVELS[mode]}'"
+        value = "DEFAULT"
+    elif isinstance(mode, bool):
+        value = "on" if mode else "off"
+    else:
+        value = f"'{LEVELS[mode]}'"
+    return f"SET {_DEFAULTS[name]} TO {value}"
