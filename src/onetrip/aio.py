@@ -282,4 +282,12 @@ class AsyncDatabase:
                 yield session
                 succeeded = True
             finally:
-                await bridge.finish(bridge.in_greenlet(end, session.sync_session, succeeded))
+                leaving = bridge.in_greenlet(end, session.sync_session, succeeded)
+                if (
+                    self._runtime.leaves_freely
+                    and (wanted.read_only or not succeeded)
+                    and not self._runtime.ledger.closed
+                ):
+                    await leaving  # it waits for nothing that a cancellation could cut in half
+                else:
+                    await bridge.finish(leaving)

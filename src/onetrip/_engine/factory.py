@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Engine, create_engine
@@ -10,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.preamble import milliseconds
 from onetrip._core.profile import ConnectProfile, connect_profile
+from onetrip._core.tiers import function_runtime
 from onetrip._engine import connect
+from onetrip._engine.idle import Sweeper
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
@@ -52,7 +55,13 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     engine = _engine(settings, target, endpoint, asynchronous=asynchronous)
     assert isinstance(engine.pool, TripPool)
     engine.pool.ledger = ledger
-    Liveness(engine, settings, ledger)
+    # A compute that suspends takes its connections along: there is no floor to keep.
+    floor = 0 if endpoint.sleeps else settings.pool_min
+    # A function's process may be frozen as soon as it has answered: nothing may be left to do then.
+    frozen = function_runtime(os.environ) is not None
+    if not frozen:
+        engine.pool.sweeper = Sweeper(engine.pool, rest=settings.pool_idle, floor=floor, asynchronous=asynchronous)
+    Liveness(engine, settings, ledger, floor=floor, pays_at_once=frozen)
     where = _where(target)
     connect.listen(engine, settings, where)
     name_unsendable_values(engine)

@@ -6,6 +6,8 @@ serverless compute awake and cost its owner money.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
+
+from onetrip._engine.dialects.base import TripDialect
+from onetrip._engine.moments import moment, rested
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from onetrip.settings import Settings
 
 TRUSTED = 5.0
-"""Seconds after its last use for which a connection is handed out without a look."""
+"""Seconds after its last use for which a stock dialect's connection is handed out without asking the server."""
 JITTER = 0.1
 """The share of its lifetime by which a connection may be retired early, so that a pool does not reconnect at once."""
 
@@ -51,48 +56,74 @@ def how_text_is_written(connection: Any) -> tuple[str | None, ...]:
 class Liveness:
     """Listen to a pool: retire connections on their way out, and keep its ledger."""
 
-    def __init__(self, engine: Engine, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, settings: Settings, ledger: Ledger, *, floor: int, pays_at_once: bool) -> None:
         self._engine = engine
         self._settings = settings
         self._ledger = ledger
-        for moment in ("connect", "checkout", "checkin", "invalidate", "close"):
-            event.listen(engine, moment, getattr(self, moment))
+        self._floor = floor
+        self._pays_at_once = pays_at_once
+        self._trips = isinstance(engine.dialect, TripDialect)
+        self._left_behind: list[Any] = []
+        for name in ("connect", "checkout", "checkin", "invalidate", "close"):
+            event.listen(engine, name, getattr(self, name))
 
     def connect(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        """Give a new connection its date of expiry."""
-        now = time.monotonic()
+        """Give a new connection its date of expiry, and its home: the process and event loop that it works in."""
         lifetime = self._settings.pool_lifetime * (1 - JITTER * random.random())
-        record.info.update({"onetrip.new": True, "onetrip.used": now, "onetrip.expires": now + lifetime})
+        record.info.update(
+            {"onetrip.new": True, "onetrip.used": moment(), "onetrip.born": moment(), "onetrip.lifetime": lifetime}
+        )
+        record.info["onetrip.home"] = self._home()
         self._ledger.count("opened")
+
+    def _home(self) -> tuple[int, Any]:
+        return os.getpid(), asyncio.get_running_loop() if self._engine.dialect.is_async else None
 
     def checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
         """Retire a connection that is too old, rested too long, is dead, or was left with another way to write text."""
-        now = time.monotonic()
+        if record.info["onetrip.home"] != (home := self._home()):
+            self._move(connection, record, home)
         written = how_text_is_written(record.driver_connection)
         if record.info.pop("onetrip.new", False):
             record.info["onetrip.written"] = written
         elif written != record.info["onetrip.written"]:
             raise Retired("changed")
         else:
-            self._judge(connection, record, now)
-        record.info["onetrip.out"] = now
+            self._judge(connection, record)
+        record.info["onetrip.out"] = time.monotonic()
 
-    def _judge(self, connection: DBAPIConnection, record: ConnectionPoolEntry, now: float) -> None:
-        idle = now - record.info["onetrip.used"]
-        if now > record.info["onetrip.expires"]:
+    def _move(self, connection: DBAPIConnection, record: ConnectionPoolEntry, home: tuple[int, Any]) -> None:
+        """Take a connection along into another event loop, or leave it: to the parent process, or to its loop."""
+        same_process = record.info["onetrip.home"][0] == home[0]
+        if same_process and getattr(connection, "enter_loop", lambda: False)():
+            record.info["onetrip.home"] = home
+            return
+        if not self._trips and same_process:
+            return
+        # Not closed: the other side of it is still in use, or the loop that could close it is gone.
+        self._left_behind.append(connection)
+        record.dbapi_connection = None  # type: ignore[misc]
+        self._ledger.discarded("left behind")
+        raise Retired("left behind")
+
+    def _judge(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        idle = rested(record.info["onetrip.used"])
+        if rested(record.info["onetrip.born"]) > record.info["onetrip.lifetime"]:
             raise Retired("lifetime")
         if idle > self._settings.pool_idle and self._above_floor():
             raise Retired("idle")
-        if idle > TRUSTED and not self._answers(connection):
+        # Ours only looks; a stock dialect asks the server, which costs a trip.
+        if (self._trips or idle > TRUSTED) and not self._answers(connection):
             raise Retired("dead")
 
-    def checkin(self, _connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    def checkin(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
         """Note how long the connection was out."""
-        now = time.monotonic()
-        record.info["onetrip.used"] = now
+        if self._pays_at_once and self._trips and connection is not None:
+            self._engine.dialect.pay(connection)  # type: ignore[attr-defined]
+        record.info["onetrip.used"] = now = moment()
         out = record.info.pop("onetrip.out", None)
         if out is not None:
-            self._ledger.held(now - out)
+            self._ledger.held(now[0] - out)
 
     def invalidate(
         self, _connection: DBAPIConnection, record: ConnectionPoolEntry, error: BaseException | None
@@ -107,7 +138,7 @@ class Liveness:
     def _above_floor(self) -> bool:
         pool = self._engine.pool
         assert isinstance(pool, QueuePool)
-        return pool.checkedin() + pool.checkedout() > self._settings.pool_min
+        return pool.checkedin() + pool.checkedout() > self._floor
 
     def _answers(self, connection: DBAPIConnection) -> bool:
         try:

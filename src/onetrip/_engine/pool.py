@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter, deque
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import queue
+from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from onetrip._core.deadline import sooner
 from onetrip._core.figures import PoolStats, percentiles
 from onetrip._engine import budget
+from onetrip._engine.idle import Sweeper
+from onetrip._engine.moments import rested
 from onetrip.errors import DatabaseBusy, DatabaseClosed, DeadlineExceeded
 
 REMEMBERED = 1000
@@ -28,6 +32,12 @@ class Ledger:
         self._discarded: Counter[str] = Counter()
         self.closed = False
         self.keep_idle = True
+
+    def start_anew(self) -> None:
+        """Forget what the parent process was doing: its locks may have been taken while it forked."""
+        closed, keep_idle = self.closed, self.keep_idle
+        self.__init__()  # type: ignore[misc]
+        self.closed, self.keep_idle = closed, keep_idle
 
     def count(self, what: str, by: int = 1) -> None:
         with self._lock:
@@ -67,6 +77,7 @@ class TripPool(QueuePool):
     """Hand out idle connections newest first, open up to the size, then let callers wait in line."""
 
     ledger: Ledger
+    sweeper: Sweeper | None = None
 
     def _do_get(self) -> ConnectionPoolEntry:
         if self.ledger.closed:
@@ -115,6 +126,8 @@ class TripPool(QueuePool):
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         super()._do_return_conn(record)
+        if self.sweeper:
+            self.sweeper.arm()
         # Those who wait are served first: a connection that is closed under them would leave them waiting.
         if self.ledger.closed or not (self.ledger.keep_idle or self.ledger.waiting):
             self.drain()
@@ -129,11 +142,53 @@ class TripPool(QueuePool):
             self._dec_overflow()
             record.close()
 
+    def retire_idle(self, rest: float, floor: int) -> float | None:
+        """Close what nobody has used for ``rest`` seconds; return when the next one is due, None if there is none."""
+        kept, soonest = [], None
+        while True:
+            try:
+                record = self._pool.get(block=False)
+            except queue.Empty:
+                break
+            left = rest - rested(record.info["onetrip.used"])
+            if left > 0 or self.checkedin() + self.checkedout() + 1 <= floor:
+                kept.append(record)
+                soonest = min(left if left > 0 else rest, soonest or rest)
+            else:
+                record.info["onetrip.reason"] = "idle"
+                self._dec_overflow()
+                record.close()
+        for record in reversed(kept):
+            self._pool.put(record, block=False)
+        return soonest
+
     def recreate(self) -> QueuePool:
         pool = super().recreate()
-        pool.ledger = self.ledger  # type: ignore[attr-defined]
+        assert isinstance(pool, TripPool)
+        pool.ledger = self.ledger
+        if self.sweeper:
+            pool.sweeper = self.sweeper.over(pool)
         return pool
 
 
 class AsyncTripPool(TripPool, AsyncAdaptedQueuePool):
     """Be the same pool where waiting means awaiting."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._enter(loop)
+        return super()._do_get()
+
+    def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait in this event loop from now on: a queue of asyncio's belongs to the loop that first waited on it."""
+        if self._loop is not None:
+            before, self._pool = self._pool, AsyncAdaptedQueue(self._pool.maxsize, use_lifo=self._pool.use_lifo)
+            records = [before.get_nowait() for _ in range(before.qsize())]
+            for record in reversed(records):
+                self._pool.put_nowait(record)
+            if self.sweeper:
+                self.sweeper.start_anew()
+        self._loop = loop

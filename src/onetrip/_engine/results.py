@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable, Result, Row, inspect
+from sqlalchemy import Delete, Executable, Insert, Result, Row, Update, inspect
 from sqlmodel.sql.expression import SelectOfScalar
 
+from onetrip._engine.dialects.replay import ENDING
 from onetrip._engine.runtime import Done
 from onetrip.errors import TooManyRows
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+COMMITTED = {ENDING: "COMMIT"}
+"""COMMIT rides behind the statement; a statement that follows is a transaction of its own, opened alike."""
+
 
 def fetch_all(session: Session, statement: Any, params: Any) -> list[Any]:
     """Return every row."""
-    return list(_run(session, statement, params).all())
+    return list(_read(session, statement, params).all())
 
 
 def fetch_one(session: Session, statement: Any, params: Any) -> Any:
     """Return the row, or None; raise ``TooManyRows`` for a second one."""
-    rows = _run(session, statement, params).fetchmany(2)
+    rows = _read(session, statement, params).fetchmany(2)
     if len(rows) > 1:
         raise TooManyRows("fetch_one() met a second row")
     return rows[0] if rows else None
@@ -29,12 +34,13 @@ def fetch_one(session: Session, statement: Any, params: Any) -> Any:
 
 def fetch_value(session: Session, statement: Any, params: Any) -> Any:
     """Return the first column of the first row, or None."""
-    return session.execute(_checked(statement), params).scalar()
+    return session.execute(_checked(statement), params, execution_options=_ending_of(session)).scalar()
 
 
 def execute(session: Session, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
-    result = session.execute(_checked(statement), params, execution_options={"preserve_rowcount": True})
+    options = {"preserve_rowcount": True} | (COMMITTED if _is_one(_checked(statement), params) else {})
+    result = session.execute(statement, params, execution_options=options)
     rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", True) else ()
     return Done(rowcount=getattr(result, "rowcount", len(rows)), rows=rows)
 
@@ -44,8 +50,23 @@ def server_version(session: Session) -> str:
     return str(session.connection().exec_driver_sql("SHOW server_version").scalar_one())
 
 
-def _run(session: Session, statement: Any, params: Any) -> Any:
-    return _typed(session.execute(_checked(statement), params), statement)
+def _read(session: Session, statement: Any, params: Any) -> Any:
+    return _typed(session.execute(_checked(statement), params, execution_options=_ending_of(session)), statement)
+
+
+def _ending_of(session: Session) -> dict[str, Any]:
+    # A snapshot holds for all that a statement loads, which may take further statements.
+    return {} if session.preamble.isolation else COMMITTED  # type: ignore[attr-defined]
+
+
+def _is_one(statement: Any, params: Any) -> bool:
+    """Say whether a writing statement is one statement on the wire, so that COMMIT may follow it at once."""
+    if not isinstance(params, Mapping | None):
+        return False
+    if not isinstance(statement, Insert | Update | Delete):
+        return True
+    entity = statement.entity_description.get("entity")
+    return entity is None or len(inspect(entity).mapper.tables) == 1
 
 
 def _checked(statement: Any) -> Executable:

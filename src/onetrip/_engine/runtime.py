@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from sqlalchemy.exc import DBAPIError
 
@@ -56,8 +58,11 @@ class Runtime:
         self.ledger = ledger
         self.where = where
         self._timeouts_at_startup = timeouts_at_startup
+        self.leaves_freely = isinstance(engine.dialect, TripDialect)
+        """Whether a session that has nothing to commit ends without a word to the server."""
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
+        _open.add(self)
 
     def preamble(
         self,
@@ -89,7 +94,7 @@ class Runtime:
 
     def bind(self, wanted: Preamble) -> Engine:
         """Return the engine whose transactions have this isolation and access mode; all share one pool."""
-        if isinstance(self.engine.dialect, TripDialect):
+        if self.leaves_freely:
             return self.engine  # they travel in the preamble
         key = (wanted.isolation, wanted.read_only)
         if key not in self._variants:
@@ -113,9 +118,10 @@ class Runtime:
 
     def translate(self, error: DBAPIError) -> DatabaseError:
         """Return our error for one of SQLAlchemy's."""
-        # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
-        phase = Phase.STATEMENT if error.statement else Phase.COMMIT
         found = classify.facts(error)
+        # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
+        committing = not error.statement or hasattr(found.driver_error, "carried_commit")
+        phase = Phase.COMMIT if committing else Phase.STATEMENT
         return classify.explain(found, classify.classify(found, phase), phase, self.where)
 
     def _noted(self, error: DatabaseError) -> DatabaseError:
@@ -136,6 +142,12 @@ class Runtime:
             raise error
         return seconds
 
+    def start_anew(self) -> None:
+        """Leave the connections to the parent process, whose they are, and its locks with them."""
+        _left_behind.append(self._pool)
+        self.ledger.start_anew()
+        self.engine.dispose(close=False)
+
     def drain(self) -> None:
         """Close every idle connection."""
         self._pool.drain()
@@ -148,3 +160,16 @@ class Runtime:
     def _pool(self) -> TripPool:
         assert isinstance(self.engine.pool, TripPool)
         return self.engine.pool
+
+
+_open: WeakSet[Runtime] = WeakSet()
+_left_behind: list[TripPool] = []
+"""Never closed, not even by the garbage collector: the parent process still talks over these sockets."""
+
+
+def _after_fork() -> None:
+    for runtime in list(_open):
+        runtime.start_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -64,7 +64,7 @@ def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on t
     """Commit what succeeded, unless the block closed its session itself, and give the connection back."""
     assert isinstance(session, TripSession)
     try:
-        if succeeded and not session.ended:
+        if succeeded and not session.ended and not session.preamble.read_only:
             session.commit()
     finally:
         session.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql.base import PGDialect as Stock
 else:
     Stock = object
-
-ENDING = "onetrip_ending"
-"""The execution option that names what rides behind a statement."""
 
 
 class _AskedWhenNeeded:
@@ -107,18 +103,9 @@ class TripDialect(Stock):
         """Look at the connection; costs no trip, and keeps no compute awake."""
         return bool(self.get_driver_connection(dbapi_connection).looks_alive())
 
-    def do_close(self, dbapi_connection: Any) -> None:
-        # A pooler throws away a server connection whose client leaves inside a transaction.
-        with suppress(self.loaded_dbapi.Error, OSError):
-            self.settle(dbapi_connection)
-        super().do_close(dbapi_connection)  # type: ignore[no-untyped-call]
-
-    def do_terminate(self, dbapi_connection: Any) -> None:
-        super().do_close(dbapi_connection)  # type: ignore[no-untyped-call]
-
-    def settle(self, dbapi_connection: Any) -> None:
-        """Send the ROLLBACK that is owed, and wait for it."""
-        raise NotImplementedError
+    def pay(self, dbapi_connection: Any) -> None:
+        """Send the ROLLBACK that is owed now, and wait for its answer."""
+        dbapi_connection.pay()
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         perform = super().do_execute
@@ -135,10 +122,9 @@ class TripDialect(Stock):
     def _with_replay(self, perform: Any, cursor: Any, arguments: tuple[Any, ...], context: Any) -> None:
         if context is None:
             return perform(cursor, *arguments)  # type: ignore[no-any-return]
-        if ending := context.execution_options.get(ENDING):
-            trip = trip_of(context.root_connection.connection.dbapi_connection)
-            assert trip is not None
-            trip.ending = ending
+        ending = replay.ending_of(context)
+        if ending:
+            trip_of(context.root_connection.connection.dbapi_connection).ending = ending  # type: ignore[union-attr]
         try:
             return perform(cursor, *arguments, context)  # type: ignore[no-any-return]
         except (self.loaded_dbapi.Error, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.psycopg import (
@@ -25,6 +26,12 @@ class _Adapted(AsyncAdapt_psycopg_connection):
 
     __slots__ = ()
     _connection: AsyncTripConnection
+
+    def enter_loop(self) -> bool:
+        """Go on in another event loop: only locks belong to the one they were waited for in."""
+        self._execute_mutex = asyncio.Lock()
+        self._connection.lock = asyncio.Lock()
+        return True
 
     def rollback(self) -> None:
         if not self._connection.leave():
@@ -51,9 +58,6 @@ class TripPsycopg(TripDialect, PGDialect_psycopg):
         options.setdefault("cursor_factory", TripCursor)
         return TripConnection.connect(*arguments, **options)
 
-    def settle(self, dbapi_connection: Any) -> None:
-        dbapi_connection.pay()
-
 
 class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
     """Be SQLAlchemy's asyncio dialect for psycopg, on the network floor."""
@@ -68,7 +72,5 @@ class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
         creator = options.pop("async_creator_fn", AsyncTripConnection.connect)
         return await_(_Adapted.create(self.loaded_dbapi, creator(*arguments, **options)))
 
-    def settle(self, dbapi_connection: Any) -> None:
-        driver_connection = dbapi_connection.driver_connection
-        if driver_connection.trip.owes_rollback:
-            await_(driver_connection.pay())
+    def pay(self, dbapi_connection: Any) -> None:
+        await_(dbapi_connection.driver_connection.pay())

@@ -7,16 +7,19 @@ are where a transaction starts and ends.
 
 from __future__ import annotations
 
+import asyncio
 import select
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import generators, pq
 from psycopg._pipeline_base import BasePipeline
+from psycopg.waiting import wait_async
 
+from onetrip._engine import bridge
 from onetrip._engine.dialects import janitor
 from onetrip._engine.dialects.trip import Trip
 
@@ -200,8 +203,7 @@ class _Rides(AnyConnection):
         self._begin_statement = b""
         self.trip.opening = lost.trip.opening
 
-    def looks_alive(self) -> bool:
-        """Look at the socket, without a trip: a dead connection has an end of file to read, and maybe a farewell."""
+    def _looks_alive(self) -> bool:
         pgconn = self.pgconn
         if pgconn.status != pq.ConnStatus.OK:
             return False
@@ -224,18 +226,45 @@ class TripConnection(_Rides, psycopg.Connection[Any]):
         janitor.of_threads.owe(self)
 
     def pay(self) -> None:
-        """Send the ROLLBACK that is owed and wait for its answer; give up where somebody else is using it."""
+        """Send the ROLLBACK that is owed and wait for its answer; whoever is using the connection does so himself."""
         if self.trip.owes_rollback and self.lock.acquire(blocking=False):
             try:
-                self.wait(self._settle_gen(), timeout=janitor.LONGEST)
-            except psycopg.errors._WaitTimeout:
-                self.pgconn.finish()
+                self._settle()
             finally:
+                self.lock.release()
+
+    def _settle(self) -> None:
+        try:
+            self.wait(self._settle_gen(), timeout=janitor.LONGEST)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+
+    def looks_alive(self) -> bool:
+        """Look at the socket, without a trip: a dead connection has an end of file to read, and maybe a farewell."""
+        if not self.lock.acquire(blocking=False):
+            return True  # the janitor is listening to it; what it hears, the next statement will
+        try:
+            return self._looks_alive()
+        finally:
+            self.lock.release()
+
+    def close(self) -> None:
+        """Close the connection, the transaction that nobody needs any more first."""
+        # Not under the janitor: libpq frees what it is working on.
+        held = self.lock.acquire(timeout=janitor.LONGEST)
+        try:
+            if held and self.trip.owes_rollback:
+                with suppress(psycopg.Error):
+                    self._settle()
+            super().close()
+        finally:
+            if held:
                 self.lock.release()
 
     @contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002  psycopg's signature
-        self.pay()
+        with self.lock:
+            self._settle()
         with super().transaction(savepoint_name, force_rollback) as transaction:
             yield transaction
 
@@ -251,18 +280,50 @@ class AsyncTripConnection(_Rides, psycopg.AsyncConnection[Any]):
         self._owe()
         return True
 
+    async def wait(self, gen: Steps, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        """Run one of psycopg's generators; a cancellation stops the statement on the server as well."""
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            if self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                # In a task of its own: anyio cancels every await of a cancelled scope, this one included.
+                await bridge.finish(self._stop(gen))
+            raise
+
+    async def _stop(self, gen: Steps) -> None:
+        try:
+            await self._try_cancel(timeout=janitor.LONGEST)
+            await wait_async(gen, self.pgconn.socket, interval=0.1, timeout=janitor.LONGEST)
+        except psycopg.errors.QueryCanceled:
+            pass  # as it was asked to
+        except Exception:  # noqa: BLE001  whatever went wrong: nobody knows any more what this connection is doing
+            self.pgconn.finish()
+
     def _ask_janitor(self) -> None:
         janitor.of_loops.owe(self)
 
     async def pay(self) -> None:
-        """Send the ROLLBACK that is owed and wait for its answer; give up where somebody else is using it."""
-        if not self.trip.owes_rollback or self.lock.locked():
-            return
-        async with self.lock:
-            try:
-                await self.wait(self._settle_gen(), timeout=janitor.LONGEST)
-            except psycopg.errors._WaitTimeout:
-                self.pgconn.finish()
+        """Send the ROLLBACK that is owed and wait for its answer; whoever is using the connection does so himself."""
+        if self.trip.owes_rollback and not self.lock.locked():
+            async with self.lock:
+                await self._settle()
+
+    async def _settle(self) -> None:
+        try:
+            await self.wait(self._settle_gen(), timeout=janitor.LONGEST)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+
+    def looks_alive(self) -> bool:
+        """Look at the socket, without a trip: a dead connection has an end of file to read, and maybe a farewell."""
+        # What the janitor is waiting for must not be read under it.
+        return self.lock.locked() or self._looks_alive()
+
+    async def close(self) -> None:
+        """Close the connection, the transaction that nobody needs any more first."""
+        with suppress(psycopg.Error):
+            await self.pay()
+        await super().close()
 
     @asynccontextmanager
     async def transaction(
@@ -270,7 +331,8 @@ class AsyncTripConnection(_Rides, psycopg.AsyncConnection[Any]):
         savepoint_name: str | None = None,
         force_rollback: bool = False,  # noqa: FBT001, FBT002
     ) -> AsyncIterator[Any]:
-        await self.pay()
+        async with self.lock:
+            await self._settle()
         async with super().transaction(savepoint_name, force_rollback) as transaction:
             yield transaction
 

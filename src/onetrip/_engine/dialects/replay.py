@@ -12,20 +12,29 @@ from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from onetrip._engine.dialects.trip import trip_of
 
+ENDING = "onetrip_ending"
+"""The execution option that names what rides behind a statement."""
+
+
+def ending_of(context: Any) -> str | None:
+    """Return what rides behind this execution; a cursor on the server, or a batch, has more to come."""
+    ending: str | None = context.execution_options.get(ENDING)
+    if ending is None or context._is_server_side or context.execute_style is not ExecuteStyle.EXECUTE:
+        return None
+    return ending
+
 
 def allowed(context: Any, cursor: Any, error: BaseException) -> bool:
     """Say whether the statement was lost with its transaction's opening, and can have had no effect."""
-    fairy = context.root_connection._dbapi_connection
-    connection = getattr(fairy, "dbapi_connection", None)
+    connection = getattr(context.root_connection._dbapi_connection, "dbapi_connection", None)
     trip = trip_of(connection)
-    if trip is None or not trip.opening_lost:
+    if trip is None or not context.dialect.is_disconnect(error, connection, cursor):
         return False
-    if context.execute_style is ExecuteStyle.INSERTMANYVALUES:
-        return False  # SQLAlchemy reads the rows of each batch from the cursor that it began with
-    commits = context.execution_options.get("onetrip_ending") is not None
-    if commits and not (trip.opening and "READ ONLY" in trip.opening[0]):
+    if ending_of(context) and not (trip.opening and "READ ONLY" in trip.opening[0]):
+        error.carried_commit = True  # type: ignore[attr-defined]
         return False
-    return bool(context.dialect.is_disconnect(error, connection, cursor))
+    # SQLAlchemy reads the rows of each batch of INSERTs from the cursor that it began with.
+    return trip.opening_lost and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
 
 
 def on_a_fresh_connection(context: Any, error: BaseException) -> None:
@@ -46,6 +55,5 @@ def on_a_fresh_connection(context: Any, error: BaseException) -> None:
         raise
     driver = context.dialect.get_driver_connection
     driver(new).take_over(driver(old))
-    ending = context.execution_options.get("onetrip_ending")
-    driver(new).trip.ending = ending
+    trip_of(new).ending = ending_of(context)  # type: ignore[union-attr]
     context.cursor = context.create_cursor()
