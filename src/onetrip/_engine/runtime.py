@@ -83,6 +83,10 @@ class Runtime:
             local=local,
         )
 
+    def reading(self, *, snapshot: bool = False, **options: Any) -> Preamble:
+        """Do the same for a transaction that is READ ONLY, and one snapshot of the data if asked for."""
+        return self.preamble(isolation="repeatable read" if snapshot else None, read_only=True, **options)
+
     def _statement_timeout(self, wanted: float | None) -> float | None:
         """Return the limit to set, in seconds: the caller's, the deadline's, or the default a pooler kept from us."""
         default = self.settings.statement_timeout or None  # 0 is without limit

@@ -72,19 +72,23 @@ def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on t
 
 @event.listens_for(TripSession, "after_begin")
 def _open(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
-    if transaction.nested:
-        return
-    if session.preamble.settings:
-        _refuse_autocommit(session.preamble, connection)
+    if not transaction.nested:
+        open_with(connection, session.preamble)
+
+
+def open_with(connection: Connection, preamble: Preamble) -> None:
+    """Let the connection's next transaction start with ``preamble``; only a stock dialect needs a trip for it."""
+    if preamble.settings:
+        _refuse_autocommit(preamble, connection)
     if trip := trip_of(connection.connection.dbapi_connection):
         options = connection.get_execution_options()
-        trip.opening = session.preamble.opening(
+        trip.opening = preamble.opening(
             isolation=options.get("isolation_level"),
             read_only=options.get("postgresql_readonly", False),
             deferrable=options.get("postgresql_deferrable", False),
         )
-    elif session.preamble.settings:
-        connection.exec_driver_sql(settings_sql(session.preamble.settings))
+    elif preamble.settings:
+        connection.exec_driver_sql(settings_sql(preamble.settings))
 
 
 def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:

@@ -169,13 +169,17 @@ class _Rides(AnyConnection):
         self.trip.forget()
 
     def _rollback_gen(self) -> Steps:
-        self.trip.forget()
-        if self._num_transactions or self._tpc or self._pipeline:
+        if self._must_tell():
+            self.trip.forget()
             yield from super()._rollback_gen()
         else:
-            self._owe()
+            self._leave()
 
-    def _owe(self) -> None:
+    def _must_tell(self) -> bool:
+        return bool(self._num_transactions or self._tpc or self._pipeline)
+
+    def _leave(self) -> None:
+        self.trip.forget()
         pgconn = self.pgconn
         if self.trip.owes_rollback or pgconn.status != pq.ConnStatus.OK or pgconn.transaction_status == IDLE:
             return
@@ -221,6 +225,16 @@ class _Rides(AnyConnection):
 
 class TripConnection(_Rides, psycopg.Connection[Any]):
     """Be psycopg's connection, whose transactions start with their first statement."""
+
+    def rollback(self) -> None:
+        """End the transaction; nothing is sent for it, nor waited for."""
+        if self._must_tell() or not self.lock.acquire(blocking=False):
+            super().rollback()
+            return
+        try:
+            self._leave()
+        finally:
+            self.lock.release()
 
     def _ask_janitor(self) -> None:
         janitor.of_threads.owe(self)
@@ -274,10 +288,9 @@ class AsyncTripConnection(_Rides, psycopg.AsyncConnection[Any]):
 
     def leave(self) -> bool:
         """Roll back without waiting for anything; say whether that was possible."""
-        if self._num_transactions or self._tpc or self._pipeline or self.lock.locked():
+        if self._must_tell() or self.lock.locked():
             return False
-        self.trip.forget()
-        self._owe()
+        self._leave()
         return True
 
     async def wait(self, gen: Steps, interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ASYNC109
