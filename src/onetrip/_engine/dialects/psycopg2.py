@@ -28,6 +28,3 @@ class TripPsycopg2(TripDialect, PGDialect_psycopg2):
 
     def unset_isolation_level(self, dbapi_connection: Any) -> None:
         dbapi_connection.set_isolation_level(None)
-
-    def settle(self, dbapi_connection: Any) -> None:
-        dbapi_connection.pay()

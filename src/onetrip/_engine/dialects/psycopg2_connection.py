@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Self
 
@@ -85,7 +85,7 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
     def get_transaction_status(self) -> int:
         if self.trip.owes_rollback:
             return IDLE  # type: ignore[no-any-return]
-        return INERROR if self._failed else self._server_status()  # type: ignore[no-any-return]
+        return INERROR if self._failed else self._server_status()
 
     def _server_status(self) -> int:
         return _Own.get_transaction_status(self)  # type: ignore[no-any-return]
@@ -210,9 +210,15 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         else:
             self.rollback()
 
+    def close(self) -> None:
+        """Close the connection, the transaction that nobody needs any more first."""
+        with suppress(psycopg2.Error):
+            self.pay()
+        super().close()
+
     def pay(self) -> None:
-        """Send the ROLLBACK that is owed and wait for its answer."""
-        # Who holds the turn for longer than a moment is sending a statement, and pays with it.
+        """Send the ROLLBACK that is owed and wait for its answer; whoever is using the connection does so himself."""
+        # Longer than a moment, it is a statement that is sent.
         if self.trip.owes_rollback and self.turn.acquire(timeout=janitor.PATIENCE):
             try:
                 self._settle()
@@ -297,7 +303,8 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
 
     def set_client_encoding(self, encoding: str) -> None:
         with self.turn:
-            if not self.driven:
+            another = "".join(filter(str.isalnum, encoding)).upper() != self.encoding
+            if another and not self.driven:
                 self.rollback()
                 self._settle()
             super().set_client_encoding(encoding)
@@ -316,18 +323,23 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
 
     def looks_alive(self) -> bool:
         """Look at the socket, without a trip: a dead connection has an end of file to read, and maybe a farewell."""
-        with self.turn:
-            if self.closed:
-                return False
-            poll = select.poll()
-            poll.register(self.fileno(), select.POLLIN)
-            try:
-                # Notices and notifications are kept; an end of file shows at the second reading only.
-                while poll.poll(0):
-                    self.poll()
-            except psycopg2.OperationalError:
-                return False
-            return True
+        if not self.turn.acquire(blocking=False):
+            return True  # the janitor is listening to it; what it hears, the next statement will
+        try:
+            return not self.closed and self._listens()
+        finally:
+            self.turn.release()
+
+    def _listens(self) -> bool:
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        try:
+            # Notices and notifications are kept; an end of file shows at the second reading only.
+            while poll.poll(0):
+                self.poll()
+        except psycopg2.OperationalError:
+            return False
+        return True
 
     def take_over(self, lost: TripConnection) -> None:
         """Go on with the transaction of a connection that was lost before its first answer."""

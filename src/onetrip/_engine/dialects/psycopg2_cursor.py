@@ -39,7 +39,7 @@ class RidingCursor(extensions.cursor):  # type: ignore[misc]
     @property
     def query(self) -> bytes | None:
         """Return the statement that was sent, without what rode with it."""
-        return self._asked if self._asked is not None else extensions.cursor.query.__get__(self)  # type: ignore[no-any-return]
+        return self._asked if self._asked is not None else extensions.cursor.query.__get__(self)
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  psycopg2's name
         connection = self.connection
@@ -112,7 +112,7 @@ class NamedCursor(RidingCursor):
             declare = super(RidingCursor, self).execute
             if self.withhold or self.connection.driven or not self.connection.in_blocks:
                 return declare(query, vars)  # type: ignore[no-any-return]
-            self.withhold = True
+            self.withhold: bool = True
             try:
                 declare(_Inside((self, query)), vars)
             finally:
