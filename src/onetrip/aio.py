@@ -271,7 +271,7 @@ class AsyncDatabase:
 
     @asynccontextmanager
     async def _session(self, wanted: Preamble) -> AsyncIterator[AsyncSession]:
-        from onetrip._engine.session import end, new_async_session
+        from onetrip._engine.session import leave, new_async_session
 
         session = new_async_session(self._runtime, wanted)
         succeeded = False
@@ -280,12 +280,4 @@ class AsyncDatabase:
                 yield session
                 succeeded = True
             finally:
-                leaving = bridge.in_greenlet(end, session.sync_session, succeeded)
-                if (
-                    self._runtime.leaves_freely
-                    and (wanted.read_only or not succeeded)
-                    and not self._runtime.ledger.closed
-                ):
-                    await leaving  # it waits for nothing that a cancellation could cut in half
-                else:
-                    await bridge.finish(leaving)
+                await leave(session.sync_session, succeeded)

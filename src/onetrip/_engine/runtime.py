@@ -58,11 +58,14 @@ class Runtime:
         self.ledger = ledger
         self.where = where
         self._timeouts_at_startup = timeouts_at_startup
-        self.leaves_freely = isinstance(engine.dialect, TripDialect)
-        """Whether a session that has nothing to commit ends without a word to the server."""
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
         _open.add(self)
+
+    @property
+    def leaves_freely(self) -> bool:
+        """Say whether a session that has nothing to commit ends without a word to the server."""
+        return isinstance(self.engine.dialect, TripDialect)
 
     def preamble(
         self,

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, event
 from sqlmodel import Session
 
 from onetrip._core.preamble import settings_sql
+from onetrip._engine import bridge
+from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.dialects.trip import trip_of
 from onetrip.errors import SessionClosed, UnsafeUse
 
@@ -58,6 +60,18 @@ def let_become(session: Session, runtime: Runtime, preamble: Preamble) -> None:
     assert isinstance(session, TripSession)
     session.bind = runtime.bind(preamble)
     session.preamble = preamble
+
+
+async def leave(session: Session, succeeded: bool) -> None:  # noqa: FBT001  the twin of end()
+    """End an asyncio session, whoever cancels meanwhile."""
+    assert isinstance(session, TripSession)
+    pool = session.bind.pool  # type: ignore[union-attr]
+    free = isinstance(session.bind.dialect, TripDialect) and not pool.ledger.closed  # type: ignore[union-attr]
+    leaving = bridge.in_greenlet(end, session, succeeded)
+    if free and (session.preamble.read_only or not succeeded):
+        await leaving  # it waits for nothing that a cancellation could cut in half
+    else:
+        await bridge.finish(leaving)
 
 
 def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on through a greenlet

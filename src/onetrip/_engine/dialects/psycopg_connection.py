@@ -96,11 +96,18 @@ class _Rides(AnyConnection):
 
     def _start_query(self) -> Steps:
         # What cannot ride comes here: COPY, server-side cursors, executemany, several statements in one text.
-        if isinstance(self._pipeline, Flight) or not (owed := self.owed()):
+        if isinstance(self._pipeline, Flight):
+            return
+        owed = self.owed()
+        # What was cleared is thrown away here: psycopg does it behind a statement, which may just have been prepared.
+        if not owed:
+            if self.pgconn.transaction_status != INERROR:
+                yield from self._prepared.maintain_gen(self)
             return
         if self._pipeline:
             for command in owed:
                 yield from self._exec_command(command)
+            yield from self._prepared.maintain_gen(self)
             yield from self._pipeline._sync_gen()
         else:
             self.trip.opening_lost = True
