@@ -120,20 +120,21 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         owed = self.owed()
         if ends:
             owed = [text for text in owed if text == "ROLLBACK"] + list(without_block(tuple(self._opening())))
+        trip.owes_rollback = False
         trip.opening_lost = opens and alone
         try:
             yield "; ".join(owed).encode()
         except BaseException:
             self._judge(opens=opens)
             raise
-        trip.owes_rollback = trip.opening_lost = False
+        trip.opening_lost = False
         self._begun = self._begun or (opens and not ends)
 
     def _judge(self, *, opens: bool) -> None:
         status = self._server_status()
         if self.closed or status == UNKNOWN:
             return
-        self.trip.owes_rollback = self.trip.opening_lost = False
+        self.trip.opening_lost = False
         if opens:
             # Idle: a syntax error, say, and nothing of the query ran, not even BEGIN. The next statement must not run.
             self._failed = status == IDLE
@@ -217,13 +218,16 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         super().close()
 
     def pay(self) -> None:
-        """Send the ROLLBACK that is owed and wait for its answer; whoever is using the connection does so himself."""
-        # Longer than a moment, it is a statement that is sent.
-        if self.trip.owes_rollback and self.turn.acquire(timeout=janitor.PATIENCE):
-            try:
-                self._settle()
-            finally:
-                self.turn.release()
+        """Send the ROLLBACK that is owed and wait for its answer, unless somebody is about to send it anyway."""
+        if not self.trip.owes_rollback:
+            return
+        if not self.turn.acquire(timeout=janitor.PATIENCE):
+            janitor.of_threads.owe(self)
+            return
+        try:
+            self._settle()
+        finally:
+            self.turn.release()
 
     @contextmanager
     def settled(self) -> Iterator[None]:
@@ -315,6 +319,7 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
                 self.rollback()
                 self._settle()
             super().reset()
+            self._forget()
             self.driven = False
             _Own.set_session(self, autocommit=True)
             self.copy_modes(Modes())
