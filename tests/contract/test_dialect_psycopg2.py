@@ -12,7 +12,8 @@ from sqlalchemy import Engine, create_engine, insert, text
 from sqlmodel import select
 
 from onetrip import Database, Settings, errors
-from onetrip._engine.dialects.psycopg2_connection import TripConnection, without_block
+from onetrip._engine.dialects.psycopg2_connection import TripConnection
+from onetrip._engine.dialects.psycopg2_driven import without_block
 from tests.contract.models import Account
 from tests.contract.targets import DEFAULT, Target
 from tests.harness.postgres import Postgres

@@ -19,27 +19,17 @@ from psycopg2 import errors, extensions
 
 from onetrip._engine.dialects import janitor
 from onetrip._engine.dialects.psycopg2_cursor import riding
+from onetrip._engine.dialects.psycopg2_driven import Driven, without_block
 from onetrip._engine.dialects.psycopg2_modes import Modes
 from onetrip._engine.dialects.trip import Trip
 
-IDLE, INTRANS, INERROR, UNKNOWN = (
+IDLE, INERROR, UNKNOWN = (
     extensions.TRANSACTION_STATUS_IDLE,
-    extensions.TRANSACTION_STATUS_INTRANS,
     extensions.TRANSACTION_STATUS_INERROR,
     extensions.TRANSACTION_STATUS_UNKNOWN,
 )
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block\n"
 _Own = extensions.connection
-
-
-def without_block(opening: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what opens the same transaction where the simple query itself is one: it ends with the query.
-
-    Something is always in front: a statement alone is no block, and could be one that commits by itself.
-    """
-    begin, *settings = opening
-    modes = begin.removeprefix("BEGIN")
-    return (f"SET TRANSACTION{modes}" if modes else "SELECT", *settings)
 
 
 class _Info(extensions.ConnectionInfo):  # type: ignore[misc]
@@ -54,7 +44,7 @@ class _Info(extensions.ConnectionInfo):  # type: ignore[misc]
         return self._connection.get_transaction_status()
 
 
-class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
+class TripConnection(Driven, Modes, extensions.connection):  # type: ignore[misc]
     """Be psycopg2's connection, whose transactions start with their first statement."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -63,7 +53,6 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         self.turn = threading.RLock()
         """Held from deciding what is owed until it is answered: the janitor must not come in between."""
         self.driven = bool(self.async_)
-        """psycopg2 runs the transaction by itself."""
         self.transactions = 0
         """How many ended; a named cursor does not outlive its own."""
         self._begun = self._failed = self._entered = False
@@ -240,70 +229,6 @@ class TripConnection(Modes, extensions.connection):  # type: ignore[misc]
         if self.trip.owes_rollback:
             self.say(b"ROLLBACK")
             self.trip.owes_rollback = False
-
-    # What psycopg2's own transactions are needed for.
-
-    def _drive(self) -> None:
-        """Let psycopg2 run the transaction: it is out of autocommit, and its own BEGIN comes next."""
-        _Own.set_session(self, autocommit=False)
-        self.driven = True
-
-    def _end_driven(self, end: Any, *arguments: Any) -> None:
-        try:
-            end(*arguments)
-        finally:
-            if not self.closed and not self.async_ and _Own.status.__get__(self) == extensions.STATUS_READY:
-                self.driven = False
-                _Own.set_session(self, autocommit=True)
-                self._forget()
-
-    def _open_driven(self) -> None:
-        opening = without_block(tuple(self._opening()))
-        if opening != without_block(("BEGIN",)):
-            self.say("; ".join(opening))
-
-    def lobject(self, *arguments: Any, **options: Any) -> Any:
-        with self.settled():
-            self.refuse_if_failed()
-            if self.in_blocks and not self.driven:
-                self._drive()
-                # Too late with a BEGIN of ours sent: psycopg2 repeats it, and the server warns and goes on.
-                if not self._begun:
-                    self._open_driven()
-            return super().lobject(*arguments, **options)
-
-    def tpc_begin(self, xid: Any) -> None:
-        with self.settled():
-            if self._begun or self._failed:
-                raise psycopg2.ProgrammingError("tpc_begin cannot be used inside a transaction")
-            if self._autocommit or self.driven:
-                return super().tpc_begin(xid)  # type: ignore[no-any-return]
-            self._drive()
-            try:
-                super().tpc_begin(xid)
-            finally:
-                self._end_driven(lambda: None)
-            self._open_driven()
-        return None
-
-    def tpc_commit(self, *xid: Any) -> None:
-        self._finish(super().tpc_commit, "tpc_commit", *xid)
-
-    def tpc_rollback(self, *xid: Any) -> None:
-        self._finish(super().tpc_rollback, "tpc_rollback", *xid)
-
-    def _finish(self, end: Any, name: str, *xid: Any) -> None:
-        with self.settled():
-            if xid and (self._begun or self._failed):
-                raise psycopg2.ProgrammingError(f"{name} with a xid must be called outside a transaction")
-            if self.driven:
-                self._end_driven(end, *xid)
-            else:
-                end(*xid)
-
-    def tpc_recover(self) -> Any:
-        with self.settled():
-            return super().tpc_recover()
 
     def set_client_encoding(self, encoding: str) -> None:
         with self.turn:
