@@ -49,8 +49,10 @@ def execute(asked: Asked, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
     options = {"preserve_rowcount": True} | (COMMITTED if _is_one(_checked(statement), params) else {})
     result = asked.execute(statement, params, execution_options=options)
-    rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", True) else ()
-    return Done(rowcount=getattr(result, "rowcount", len(rows)), rows=rows)
+    # A bulk insert of objects has neither rows nor a count of its own.
+    rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", not result.closed) else ()
+    count = len(params) if isinstance(params, list) and not rows else len(rows)
+    return Done(rowcount=getattr(result, "rowcount", count), rows=rows)
 
 
 def is_plain(statement: Any) -> bool:
