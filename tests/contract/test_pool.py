@@ -90,7 +90,7 @@ async def test_an_old_connection_is_replaced(open_face: Open) -> None:
 
 @pytest.mark.parametrize("floor", [0, 1])
 async def test_a_rested_connection_is_replaced(open_face: Open, target: Target, floor: int) -> None:
-    """``pool_idle`` retires what rested for so long that the server may be asleep, down to ``pool_min`` if it is not."""
+    """``pool_idle`` retires what rested so long that the server may sleep, down to ``pool_min`` where it is not."""
     db = open_face(pool_idle=1e-6, pool_min=floor)
     await db.fetch_value(PID)
     await db.fetch_value(PID)
