@@ -54,7 +54,8 @@ def test_direct(bench: Bench, database_url: str, driver: str) -> None:
     assert 0 < found["round_trip"] < 5
 
 
-@pytest.mark.parametrize("driver", [pytest.param("psycopg", marks=SLOW), "asyncpg"])
+@SLOW
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_over_tls(bench: Bench, postgres15_tls: Postgres, driver: str) -> None:
     """Nothing can be read, the certificate is still checked against the name, and the count is the same."""
     with postgres15_tls.lent_database() as name:
@@ -65,7 +66,8 @@ def test_over_tls(bench: Bench, postgres15_tls: Postgres, driver: str) -> None:
     assert trips(found, "onetrip") == OURS[driver]
 
 
-@DRIVERS
+@SLOW
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 def test_through_a_pooler(bench: Bench, pooled_url: str, driver: str) -> None:
     """The pooler that the settings name is one behind the relay, too: no prepared statement is lost."""
     found = bench(pooled_url, driver, DATABASE_POOLER="transaction")

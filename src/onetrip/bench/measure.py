@@ -23,8 +23,6 @@ from onetrip.settings import Settings
 if TYPE_CHECKING:
     from onetrip._core.url import DatabaseUrl
 
-WARM = 8
-"""Rounds that are not measured: psycopg prepares a statement at its sixth use."""
 _POOLER = {Kind.DIRECT: "none", Kind.TRANSACTION: "transaction", Kind.SESSION: "session"}
 
 
@@ -68,10 +66,7 @@ def measure(settings: Settings, *, rounds: int = 10) -> Report:
     target = settings.resolve_url()
     counted, encrypted = _count(settings, target)
     with Sides(settings) as sides:
-        for _ in range(WARM):
-            for side in sides.all.values():
-                for unit in UNITS:
-                    side.do(unit)
+        sides.warm()
         round_trip = _timed(sides.stock.once, rounds)
         units = tuple(Unit(unit, counted[unit], _times(sides, unit, rounds)) for unit in UNITS)
     where = target.hosts[0].name if target.hosts else "the local server"
@@ -84,10 +79,7 @@ def _count(settings: Settings, target: DatabaseUrl) -> tuple[dict[str, dict[str,
     with Relay.before(target) as relay:
         through, loop = _detour(settings, target, relay)
         with Sides(through, loop) as sides:
-            for side in sides.all.values():
-                for _ in range(WARM):
-                    for unit in UNITS:
-                        side.do(unit)
+            sides.warm()
             counted = {
                 unit: {name: _trips(relay, side, sides, unit) for name, side in sides.all.items()} for unit in UNITS
             }
