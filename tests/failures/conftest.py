@@ -58,7 +58,7 @@ def open_neon(opened: Open, neon_names: None) -> Open:
 
 
 @pytest.fixture
-def frail(sleepy_neon: NeonProxy) -> Iterator[Postgres]:
+def frail(sleepy_neon: NeonProxy) -> Postgres:
     """Serve a PostgreSQL that a test may stop, restart and rob of its backends; it runs when the test begins."""
     server, pooler = sleepy_neon.postgres, sleepy_neon.pgbouncer
     assert pooler
@@ -67,7 +67,7 @@ def frail(sleepy_neon: NeonProxy) -> Iterator[Postgres]:
     if not pooler.running:
         pooler.start()
     sleepy_neon.asleep = False
-    yield server
+    return server
 
 
 @pytest.fixture

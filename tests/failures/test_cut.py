@@ -1,7 +1,7 @@
 """Connections that die in the middle of a request: before a packet, after it, and after the server's answer."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
@@ -24,12 +24,12 @@ def saboteur(postgres: Postgres) -> Iterator[Saboteur]:
 
 
 @pytest.fixture
-async def db(open_trip: Open, saboteur: Saboteur, postgres: Postgres, written: str) -> AsyncIterator[Face]:
+async def db(open_trip: Open, saboteur: Saboteur, postgres: Postgres, written: str) -> Face:
     """Open a database through the saboteur, with a connection that has been used."""
     face = open_trip(saboteur.url(postgres.url(written)), pool_max=3)
     for kind in READS:
         await kind(face, 0)
-    yield face
+    return face
 
 
 @pytest.fixture
