@@ -21,6 +21,7 @@ RENAMES = {
     "__aexit__": "__exit__",
     "asynccontextmanager": "contextmanager",
     "asyncio": "time",  # sleep()
+    "leave": "end",
     "new_async_session": "new_session",
     "open_async": "open_sync",
 }

@@ -85,13 +85,7 @@ class AsyncDatabase:
 
         A write inside raises ``ReadOnlyViolation``.
         """
-        wanted = self._runtime.preamble(
-            isolation="repeatable read" if snapshot else None,
-            read_only=True,
-            statement_timeout=statement_timeout,
-            role=role,
-            local=local,
-        )
+        wanted = self._runtime.reading(snapshot=snapshot, statement_timeout=statement_timeout, role=role, local=local)
         async with self._session(wanted) as session:
             yield session
 
@@ -110,8 +104,7 @@ class AsyncDatabase:
         """
         from onetrip._engine import results
 
-        async with self.read(**options) as session:
-            return await session.run_sync(results.fetch_one, statement, params)
+        return await self._ask(results.fetch_one, self._runtime.reading(**options), statement, params)
 
     @overload
     async def fetch_all(
@@ -125,8 +118,7 @@ class AsyncDatabase:
         """Return every row of one reading statement; ``options`` are those of ``read()``."""
         from onetrip._engine import results
 
-        async with self.read(**options) as session:
-            return await session.run_sync(results.fetch_all, statement, params)
+        return await self._ask(results.fetch_all, self._runtime.reading(**options), statement, params)
 
     @overload
     async def fetch_value(
@@ -140,8 +132,7 @@ class AsyncDatabase:
         """Return the first column of the first row, or None; ``options`` are those of ``read()``."""
         from onetrip._engine import results
 
-        async with self.read(**options) as session:
-            return await session.run_sync(results.fetch_value, statement, params)
+        return await self._ask(results.fetch_value, self._runtime.reading(**options), statement, params)
 
     async def execute(
         self, statement: Executable, params: Mapping[str, Any] | list[Any] | None = None, **options: Any
@@ -152,8 +143,7 @@ class AsyncDatabase:
         """
         from onetrip._engine import results
 
-        async with self.transaction(**options) as session:
-            return await session.run_sync(results.execute, statement, params)
+        return await self._ask(results.execute, self._runtime.preamble(**options), statement, params)
 
     async def run(self, work: Callable[[AsyncSession], Awaitable[T]], **options: Any) -> T:
         """Run ``await work(session)`` in a transaction and repeat it as a whole when it loses a conflict.
@@ -271,9 +261,17 @@ class AsyncDatabase:
     def __repr__(self) -> str:
         return f"<AsyncDatabase {self._runtime.where} over {self.settings.driver}>"
 
+    async def _ask(self, take: Callable[..., T], wanted: Preamble, statement: Any, params: Any) -> T:
+        from onetrip._engine import results
+
+        if self._runtime.leaves_freely and results.is_plain(statement):
+            return await bridge.in_greenlet(results.without_session, self._runtime, wanted, take, statement, params)
+        async with self._session(wanted) as session:
+            return await session.run_sync(take, statement, params)
+
     @asynccontextmanager
     async def _session(self, wanted: Preamble) -> AsyncIterator[AsyncSession]:
-        from onetrip._engine.session import end, new_async_session
+        from onetrip._engine.session import leave, new_async_session
 
         session = new_async_session(self._runtime, wanted)
         succeeded = False
@@ -282,12 +280,4 @@ class AsyncDatabase:
                 yield session
                 succeeded = True
             finally:
-                leaving = bridge.in_greenlet(end, session.sync_session, succeeded)
-                if (
-                    self._runtime.leaves_freely
-                    and (wanted.read_only or not succeeded)
-                    and not self._runtime.ledger.closed
-                ):
-                    await leaving  # it waits for nothing that a cancellation could cut in half
-                else:
-                    await bridge.finish(leaving)
+                await leave(session.sync_session, succeeded)

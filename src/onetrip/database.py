@@ -83,13 +83,7 @@ class Database:
 
         A write inside raises ``ReadOnlyViolation``.
         """
-        wanted = self._runtime.preamble(
-            isolation="repeatable read" if snapshot else None,
-            read_only=True,
-            statement_timeout=statement_timeout,
-            role=role,
-            local=local,
-        )
+        wanted = self._runtime.reading(snapshot=snapshot, statement_timeout=statement_timeout, role=role, local=local)
         with self._session(wanted) as session:
             yield session
 
@@ -106,8 +100,7 @@ class Database:
         """
         from onetrip._engine import results
 
-        with self.read(**options) as session:
-            return results.fetch_one(session, statement, params)
+        return self._ask(results.fetch_one, self._runtime.reading(**options), statement, params)
 
     @overload
     def fetch_all(
@@ -121,8 +114,7 @@ class Database:
         """Return every row of one reading statement; ``options`` are those of ``read()``."""
         from onetrip._engine import results
 
-        with self.read(**options) as session:
-            return results.fetch_all(session, statement, params)
+        return self._ask(results.fetch_all, self._runtime.reading(**options), statement, params)
 
     @overload
     def fetch_value(
@@ -134,8 +126,7 @@ class Database:
         """Return the first column of the first row, or None; ``options`` are those of ``read()``."""
         from onetrip._engine import results
 
-        with self.read(**options) as session:
-            return results.fetch_value(session, statement, params)
+        return self._ask(results.fetch_value, self._runtime.reading(**options), statement, params)
 
     def execute(
         self, statement: Executable, params: Mapping[str, Any] | list[Any] | None = None, **options: Any
@@ -146,8 +137,7 @@ class Database:
         """
         from onetrip._engine import results
 
-        with self.transaction(**options) as session:
-            return results.execute(session, statement, params)
+        return self._ask(results.execute, self._runtime.preamble(**options), statement, params)
 
     def run(self, work: Callable[[Session], T], **options: Any) -> T:
         """Run ``work(session)`` in a transaction and repeat it as a whole when it loses a conflict.
@@ -263,6 +253,14 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._runtime.where} over {self.settings.driver}>"
+
+    def _ask(self, take: Callable[..., T], wanted: Preamble, statement: Any, params: Any) -> T:
+        from onetrip._engine import results
+
+        if self._runtime.leaves_freely and results.is_plain(statement):
+            return results.without_session(self._runtime, wanted, take, statement, params)
+        with self._session(wanted) as session:
+            return take(session, statement, params)
 
     @contextmanager
     def _session(self, wanted: Preamble) -> Iterator[Session]:

@@ -43,6 +43,12 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 @pytest.fixture
+def one_trip_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put SQLAlchemy's own dialects underneath, as a user does."""
+    monkeypatch.setenv("DATABASE_ONE_TRIP", "off")
+
+
+@pytest.fixture
 def door(request: pytest.FixtureRequest, target: Target) -> Door:
     """Serve what clients of the target connect to."""
     if target.needs:

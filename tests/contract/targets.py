@@ -59,7 +59,8 @@ POOLERS = (
     Target("recent-pgbouncer-prepared", "recent_pgbouncer_prepared", "transaction"),
     Target("neon-pooled", "neon", writes=lambda server: {"pooled": True}, needs="neon_names"),
 )
-OTHERS = (VERIFIED, NEON, *POOLERS)
+STOCK = Target("one-trip-off", "postgres", needs="one_trip_off")
+OTHERS = (STOCK, VERIFIED, NEON, *POOLERS)
 
 # `make test` runs the suite on the default and a handful of promises on the others; `-m slow` runs all on all.
 EVERY = (DEFAULT, *(pytest.param(target, marks=pytest.mark.slow) for target in OTHERS))

@@ -10,7 +10,7 @@ from sqlmodel import select
 from onetrip import errors
 from tests.contract.face import Face
 from tests.contract.models import Account
-from tests.contract.targets import OTHERS
+from tests.contract.targets import OTHERS, STOCK
 
 SEEN = text("SELECT current_setting('app.user') || ' ' || current_setting('statement_timeout')")
 
@@ -35,3 +35,9 @@ async def test_a_target_keeps_the_main_promises(open_face: Callable[..., Face]) 
         await db.fetch_all(text("DELETE FROM account RETURNING id"))
     assert (await db.execute(text("DELETE FROM account"))).rowcount == 6
     assert (db.stats().in_use, db.stats().discarded) == (0, {})
+
+
+@pytest.mark.parametrize("target", [STOCK], indirect=True, ids=str)
+def test_off_puts_sqlalchemys_own_dialects_underneath(db: Face) -> None:
+    """DATABASE_ONE_TRIP=off is a way back to what SQLAlchemy ships."""
+    assert type(db.engine.dialect).__module__.startswith("sqlalchemy.")

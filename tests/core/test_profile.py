@@ -44,7 +44,7 @@ async def test_asyncpg_takes_every_providers_url(text: str, mode: str) -> None:
     made = profile(text, "asyncpg")
     assert made.tls.mode == mode
     assert made.arguments.get("password") == parse_url(text).password
-    arguments = made.arguments | {"host": "/nowhere", "port": 1, "timeout": 1}
+    arguments = made.arguments | {"host": "/nowhere", "port": 1, "timeout": 1, "ssl": "require"}
     with pytest.raises((OSError, asyncio.TimeoutError)):
         await asyncpg.connect(**arguments | ({} if "user" in arguments else {"user": "u"}))
 
@@ -186,6 +186,23 @@ def test_direct_tls_negotiation_is_passed_on() -> None:
     text = "postgresql://u@h/d?sslmode=require&sslnegotiation=direct"
     assert profile(text, "asyncpg").arguments["direct_tls"] is True
     assert profile(text, "psycopg").arguments["sslnegotiation"] == "direct"
+
+
+@pytest.mark.parametrize(
+    ("text", "driver", "libpq", "direct"),
+    [
+        (ROWS[0].url, "psycopg", 180006, True),
+        (ROWS[0].url, "psycopg2", 160000, False),  # it would refuse the very word
+        (ROWS[0].url, "asyncpg", 0, True),
+        (ROWS[0].url + "&sslnegotiation=postgres", "psycopg", 180006, False),
+        (f"postgresql://u@{NEON}.x.neon.tech/d?sslmode=disable", "psycopg", 180006, False),
+        ("postgresql://u@db.example.com/d?sslmode=require", "psycopg", 180006, False),
+    ],
+)
+def test_tls_begins_directly_where_server_and_driver_can(text: str, driver: str, libpq: int, *, direct: bool) -> None:
+    """Connecting is a trip shorter at Neon; elsewhere nobody knows, and a server that cannot would hang up."""
+    made = connect_profile(parse_url(text), driver, ca_bundle=CA, libpq=libpq)
+    assert (made.arguments.get("sslnegotiation") == "direct" or "direct_tls" in made.arguments) is direct
 
 
 def test_a_wrong_tls_mode_is_refused() -> None:

@@ -9,6 +9,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "cli": 15,
     "contract": 70,
     "core": 10,
+    "dialects": 5,
     "doctor": 40,
     "examples": 65,
     "failures": 40,

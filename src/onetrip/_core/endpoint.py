@@ -37,6 +37,8 @@ class Endpoint:
     """Whether it may suspend when idle: connecting wakes it in seconds, and whatever asks it regularly costs money."""
     takes_options: bool = False
     """Whether ``options=-c name=value`` at start-up reaches the session: a pooler refuses or drops it."""
+    direct_tls: bool = False
+    """Whether TLS may begin with the first byte: connecting is one trip shorter."""
 
     @property
     def pooled(self) -> bool:
@@ -59,6 +61,7 @@ def describe(url: DatabaseUrl, pooler: str = "auto") -> Endpoint:
         public_ca=provider is not None and provider.public_ca,
         ipv6_only=provider is not None and provider.ipv6_only,
         sleeps=provider is not None and provider.sleeps,
+        direct_tls=provider is not None and provider.direct_tls,
         takes_options=kind is Kind.DIRECT and (provider is None or provider.takes_options),
     )
 

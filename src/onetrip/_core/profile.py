@@ -60,6 +60,9 @@ _ASYNCPG_TLS = _words(
     "ssl_min_protocol_version ssl_max_protocol_version"
 )
 
+KNOWS_DIRECT_TLS = 170_000
+"""The first libpq with sslnegotiation=direct (https://www.postgresql.org/docs/17/release-17.html)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectProfile:
@@ -88,16 +91,21 @@ def connect_profile(
     connect_timeout: float | None = None,
     application_name: str | None = None,
     pooled: bool | None = None,
+    libpq: int = 0,
 ) -> ConnectProfile:
     """Translate a URL for one driver; ``connect_timeout`` is in seconds.
 
     ``connect_timeout`` beats the URL's (it is the setting that was derived from it), the URL's ``application_name``
     beats ours. ``pooled`` (a transaction pooler is in between) turns prepared statements off; None looks at the URL.
+    ``libpq`` is the version of the one below the driver, as in 170000; with it TLS begins directly where it may.
     Raises ConfigurationError that names a parameter no driver knows, or that driver or pooler cannot honour.
     """
     _refuse_unknown(url.params)
     endpoint = describe(url)
     tls, notes = choose_tls(url.params, endpoint, ca_bundle=ca_bundle, binds_channel=driver != "asyncpg")
+    knows_direct = driver == "asyncpg" or libpq >= KNOWS_DIRECT_TLS
+    if endpoint.direct_tls and knows_direct and tls.is_demanded and "sslnegotiation" not in url.params:
+        url = url.with_params(sslnegotiation="direct")
     timeout = connect_timeout if connect_timeout is not None else _seconds(url.params.get("connect_timeout"))
     name = url.params.get("application_name") or url.params.get("fallback_application_name") or application_name
     pooled = endpoint.pooled if pooled is None else pooled

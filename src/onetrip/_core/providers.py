@@ -201,6 +201,8 @@ class Provider:
     sleeps: bool = False
     takes_options: bool = True
     """Whether a direct connection hands ``options=-c name=value`` to the server; a pooler's never does."""
+    direct_tls: bool = False
+    """Whether TLS may begin with the first byte, without a trip that asks for it; known for a few only."""
 
 
 _NEON = (".neon.tech",)
@@ -213,8 +215,8 @@ _ON_NEON = Naming(_suffixed, lambda url: _neon_moved(url, ""), _neon_pooled)
 _GOOGLE = Naming(_pooled_at(PGBOUNCER_PORT), lambda url: _at_port(url, DEFAULT_PORT))
 
 PROVIDERS: tuple[Provider, ...] = (
-    Provider("neon", _NEON, _ON_NEON, public_ca=True, sleeps=True),
-    Provider("vercel", _VERCEL, _ON_NEON, public_ca=True, sleeps=True),
+    Provider("neon", _NEON, _ON_NEON, public_ca=True, sleeps=True, direct_tls=True),
+    Provider("vercel", _VERCEL, _ON_NEON, public_ca=True, sleeps=True, direct_tls=True),
     # A CNAME or an address of one's own: its certificate names neon.tech, so it cannot hold.
     Provider("neon", naming=_ON_NEON, recognise=_is_neon_by_option, sleeps=True),
     Provider("neon-local", naming=_always(Kind.TRANSACTION), recognise=_is_neon_local, sleeps=True),

@@ -22,6 +22,11 @@ class Tls:
     rootcert: str | None = None
 
     @property
+    def is_demanded(self) -> bool:
+        """Say whether there is no connection without it."""
+        return self.mode == "require" or self.verifies
+
+    @property
     def verifies(self) -> bool:
         """Say whether the server has to show a certificate that one of ours signed."""
         return self.mode.startswith("verify-")

@@ -17,7 +17,7 @@ from onetrip._engine.idle import Sweeper
 from onetrip._engine.liveness import Liveness
 from onetrip._engine.pool import AsyncTripPool, Ledger, TripPool
 from onetrip._engine.runtime import Runtime
-from onetrip._engine.tls import ca_bundle, ssl_argument
+from onetrip._engine.tls import ca_bundle, libpq_version, ssl_argument
 from onetrip._engine.unsendable import name_unsendable_values
 from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
@@ -86,6 +86,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
         connect_timeout=settings.connect_timeout,
         application_name=APPLICATION_NAME,
         pooled=endpoint.pooled,
+        libpq=libpq_version(settings.driver),
     )
     host = target.hosts[0] if target.hosts else None
     # The URL is for people and for SQLAlchemy's choice of a dialect; what the driver gets is in connect_args.

@@ -41,12 +41,14 @@ class Retired(DisconnectionError):
         self.reason = reason
 
 
-def how_text_is_written(connection: Any) -> tuple[str | None, ...]:
+def how_text_is_written(connection: Any) -> tuple[object, ...]:
     """Return the settings by which client and server read each other's text, as the server last reported them.
 
     Who leaves them changed on a connection turns the next user's values into others, or into SQL: psycopg2 decides
     how to quote when it connects, and asyncpg loses text that is not in UTF-8 (both seen). Costs no trip.
     """
+    if (pgconn := getattr(connection, "pgconn", None)) is not None:
+        return pgconn.parameter_status(b"client_encoding"), pgconn.parameter_status(b"standard_conforming_strings")
     names = ("client_encoding", "standard_conforming_strings")
     if hasattr(connection, "get_settings"):
         return tuple(getattr(connection.get_settings(), name, None) for name in names)

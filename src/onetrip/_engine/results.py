@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Delete, Executable, Insert, Result, Row, Update, inspect
+from sqlalchemy import Connection, Delete, Executable, Insert, Result, Row, Update, inspect
 from sqlmodel.sql.expression import SelectOfScalar
 
 from onetrip._engine.dialects.replay import ENDING
 from onetrip._engine.runtime import Done
+from onetrip._engine.session import TripSession, open_with
 from onetrip.errors import TooManyRows
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from onetrip._core.preamble import Preamble
+    from onetrip._engine.runtime import Runtime
+
+    Asked = Session | Connection
+
+T = TypeVar("T")
+
 COMMITTED = {ENDING: "COMMIT"}
 """COMMIT rides behind the statement; a statement that follows is a transaction of its own, opened alike."""
 
 
-def fetch_all(session: Session, statement: Any, params: Any) -> list[Any]:
+def fetch_all(asked: Asked, statement: Any, params: Any) -> list[Any]:
     """Return every row."""
-    return list(_read(session, statement, params).all())
+    return list(_read(asked, statement, params).all())
 
 
-def fetch_one(session: Session, statement: Any, params: Any) -> Any:
+def fetch_one(asked: Asked, statement: Any, params: Any) -> Any:
     """Return the row, or None; raise ``TooManyRows`` for a second one."""
-    rows = _read(session, statement, params).fetchmany(2)
+    rows = _read(asked, statement, params).fetchmany(2)
     if len(rows) > 1:
         raise TooManyRows("fetch_one() met a second row")
     return rows[0] if rows else None
 
 
-def fetch_value(session: Session, statement: Any, params: Any) -> Any:
+def fetch_value(asked: Asked, statement: Any, params: Any) -> Any:
     """Return the first column of the first row, or None."""
-    return session.execute(_checked(statement), params, execution_options=_ending_of(session)).scalar()
+    return asked.execute(_checked(statement), params, execution_options=_ending_of(asked)).scalar()
 
 
-def execute(session: Session, statement: Any, params: Any) -> Done:
+def execute(asked: Asked, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
     options = {"preserve_rowcount": True} | (COMMITTED if _is_one(_checked(statement), params) else {})
-    result = session.execute(statement, params, execution_options=options)
+    result = asked.execute(statement, params, execution_options=options)
     rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", True) else ()
     return Done(rowcount=getattr(result, "rowcount", len(rows)), rows=rows)
+
+
+def is_plain(statement: Any) -> bool:
+    """Say whether a statement makes no objects: it needs no session then."""
+    return isinstance(statement, Executable) and "compile_state_plugin" not in statement._propagate_attrs  # noqa: SLF001
+
+
+def without_session(runtime: Runtime, wanted: Preamble, take: Callable[..., T], statement: Any, params: Any) -> T:
+    """Run one statement that makes no objects, on a connection, which costs half of what a session costs."""
+    with runtime.translating(), runtime.engine.connect() as connection:
+        open_with(connection, wanted)
+        taken = take(connection, statement, params)
+        connection.commit()  # nothing is left to send if COMMIT rode along
+        return taken
 
 
 def server_version(session: Session) -> str:
@@ -50,13 +72,13 @@ def server_version(session: Session) -> str:
     return str(session.connection().exec_driver_sql("SHOW server_version").scalar_one())
 
 
-def _read(session: Session, statement: Any, params: Any) -> Any:
-    return _typed(session.execute(_checked(statement), params, execution_options=_ending_of(session)), statement)
+def _read(asked: Asked, statement: Any, params: Any) -> Any:
+    return _typed(asked.execute(_checked(statement), params, execution_options=_ending_of(asked)), statement)
 
 
-def _ending_of(session: Session) -> dict[str, Any]:
-    # A snapshot holds for all that a statement loads, which may take further statements.
-    return {} if session.preamble.isolation else COMMITTED  # type: ignore[attr-defined]
+def _ending_of(asked: Asked) -> dict[str, Any]:
+    # A snapshot holds for all that an object's statement loads, which may take further statements.
+    return {} if isinstance(asked, TripSession) and asked.preamble.isolation else COMMITTED
 
 
 def _is_one(statement: Any, params: Any) -> bool:

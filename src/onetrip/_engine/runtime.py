@@ -58,11 +58,14 @@ class Runtime:
         self.ledger = ledger
         self.where = where
         self._timeouts_at_startup = timeouts_at_startup
-        self.leaves_freely = isinstance(engine.dialect, TripDialect)
-        """Whether a session that has nothing to commit ends without a word to the server."""
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
         _open.add(self)
+
+    @property
+    def leaves_freely(self) -> bool:
+        """Say whether a session that has nothing to commit ends without a word to the server."""
+        return isinstance(self.engine.dialect, TripDialect)
 
     def preamble(
         self,
@@ -82,6 +85,10 @@ class Runtime:
             role=role,
             local=local,
         )
+
+    def reading(self, *, snapshot: bool = False, **options: Any) -> Preamble:
+        """Do the same for a transaction that is READ ONLY, and one snapshot of the data if asked for."""
+        return self.preamble(isolation="repeatable read" if snapshot else None, read_only=True, **options)
 
     def _statement_timeout(self, wanted: float | None) -> float | None:
         """Return the limit to set, in seconds: the caller's, the deadline's, or the default a pooler kept from us."""

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, event
 from sqlmodel import Session
 
 from onetrip._core.preamble import settings_sql
+from onetrip._engine import bridge
+from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.dialects.trip import trip_of
 from onetrip.errors import SessionClosed, UnsafeUse
 
@@ -60,6 +62,18 @@ def let_become(session: Session, runtime: Runtime, preamble: Preamble) -> None:
     session.preamble = preamble
 
 
+async def leave(session: Session, succeeded: bool) -> None:  # noqa: FBT001  the twin of end()
+    """End an asyncio session, whoever cancels meanwhile."""
+    assert isinstance(session, TripSession)
+    pool = session.bind.pool  # type: ignore[union-attr]
+    free = isinstance(session.bind.dialect, TripDialect) and not pool.ledger.closed  # type: ignore[union-attr]
+    leaving = bridge.in_greenlet(end, session, succeeded)
+    if free and (session.preamble.read_only or not succeeded):
+        await leaving  # it waits for nothing that a cancellation could cut in half
+    else:
+        await bridge.finish(leaving)
+
+
 def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on through a greenlet
     """Commit what succeeded, unless the block closed its session itself, and give the connection back."""
     assert isinstance(session, TripSession)
@@ -72,19 +86,23 @@ def end(session: Session, succeeded: bool) -> None:  # noqa: FBT001  passed on t
 
 @event.listens_for(TripSession, "after_begin")
 def _open(session: TripSession, transaction: SessionTransaction, connection: Connection) -> None:
-    if transaction.nested:
-        return
-    if session.preamble.settings:
-        _refuse_autocommit(session.preamble, connection)
+    if not transaction.nested:
+        open_with(connection, session.preamble)
+
+
+def open_with(connection: Connection, preamble: Preamble) -> None:
+    """Let the connection's next transaction start with ``preamble``; only a stock dialect needs a trip for it."""
+    if preamble.settings:
+        _refuse_autocommit(preamble, connection)
     if trip := trip_of(connection.connection.dbapi_connection):
         options = connection.get_execution_options()
-        trip.opening = session.preamble.opening(
+        trip.opening = preamble.opening(
             isolation=options.get("isolation_level"),
             read_only=options.get("postgresql_readonly", False),
             deferrable=options.get("postgresql_deferrable", False),
         )
-    elif session.preamble.settings:
-        connection.exec_driver_sql(settings_sql(session.preamble.settings))
+    elif preamble.settings:
+        connection.exec_driver_sql(settings_sql(preamble.settings))
 
 
 def _refuse_autocommit(preamble: Preamble, connection: Connection) -> None:

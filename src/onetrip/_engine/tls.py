@@ -23,6 +23,19 @@ def ca_bundle() -> str:
     return str(own) if own.is_file() else certifi.where()
 
 
+def libpq_version(driver: str) -> int:
+    """Return the version of the libpq below a driver, as in 170000; 0 where there is none."""
+    if driver == "psycopg":
+        from psycopg import pq
+
+        return pq.version()
+    if driver == "psycopg2":
+        import psycopg2
+
+        return int(psycopg2.__libpq_version__)
+    return 0
+
+
 def ssl_argument(tls: Tls, files: Mapping[str, str]) -> ssl.SSLContext | str | bool:
     """Return asyncpg's ``ssl``: a mode's name where no file is needed, else a context.
 
@@ -36,6 +49,8 @@ def ssl_argument(tls: Tls, files: Mapping[str, str]) -> ssl.SSLContext | str | b
     context.check_hostname = tls.mode == "verify-full"
     context.verify_mode = ssl.CERT_REQUIRED if tls.verifies else ssl.CERT_NONE
     context.minimum_version = _version(files.get("ssl_min_protocol_version", "TLSv1.2"))
+    if files.get("sslnegotiation") == "direct":
+        context.set_alpn_protocols(["postgresql"])
     if "ssl_max_protocol_version" in files:
         context.maximum_version = _version(files["ssl_max_protocol_version"])
     _load(context, tls, files)

@@ -27,8 +27,8 @@ class OneTransaction:
 
     def __init__(self, url: str, settings: Settings) -> None:
         driver = "psycopg2" if settings.driver == "psycopg2" else "psycopg"
-        # Nobody is to lose the transaction of a test to a breakpoint.
-        direct = settings_for(settings, url, driver=driver, idle_in_transaction_timeout=0)
+        # Nobody is to lose the transaction of a test to a breakpoint; and the seat itself says when it begins and ends.
+        direct = settings_for(settings, url, driver=driver, idle_in_transaction_timeout=0, one_trip=False)
         self._runtime, self._engine = open_sync(None, direct)
         self.seat = Seat(self._connect)
         self._sync = shared_engine(self.seat, driver, asynchronous=False)

@@ -62,20 +62,28 @@ class TripDialect(Stock):
     default_schema_name = _AskedWhenNeeded("SELECT current_schema()")
     default_isolation_level = _AskedWhenNeeded("SHOW default_transaction_isolation", upper=True)
     engine_ref: Any = staticmethod(lambda: None)
+    _asks_at_once = True
 
     def initialize(self, connection: Connection) -> None:
         self.engine_ref = ref(connection.engine)
+        # A listener inserted before SQLAlchemy's own sets the search path, and wants it noticed.
+        listener = next(iter(connection.engine.pool.dispatch.connect))
+        self._asks_at_once = not getattr(listener, "__module__", "").startswith("sqlalchemy.engine.")
         super().initialize(connection)  # type: ignore[no-untyped-call]
+        self._asks_at_once = True
 
     def _get_server_version_info(self, connection: Connection) -> tuple[int, ...]:
         number = self.server_version(connection.connection.driver_connection)
         return divmod(number, 10_000)
 
-    def _get_default_schema_name(self, _connection: Connection) -> Any:
-        return None  # asked when needed
+    def _get_default_schema_name(self, connection: Connection) -> Any:
+        # None: asked when needed.
+        return super()._get_default_schema_name(connection) if self._asks_at_once else None  # type: ignore[no-untyped-call]
 
     def get_default_isolation_level(self, _connection: Any) -> Any:
-        return None  # asked when needed
+        # create_engine(isolation_level=) names it; else None: asked when needed.
+        level = self._on_connect_isolation_level
+        return None if level == "AUTOCOMMIT" else level
 
     def _set_backslash_escapes(self, connection: Connection) -> None:
         said = self.parameter_status(connection.connection.driver_connection, "standard_conforming_strings")

@@ -1,0 +1,1 @@
+"""Our dialects, judged by SQLAlchemy's own tests for dialects."""

@@ -1,0 +1,1 @@
+"""The folder in which SQLAlchemy's suite runs."""
