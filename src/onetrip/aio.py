@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -50,15 +50,14 @@ class AsyncDatabase:
         """Return the settings in force."""
         return self._runtime.settings
 
-    @asynccontextmanager
-    async def transaction(
+    def transaction(
         self,
         *,
         isolation: str | None = None,
         statement_timeout: float | None = None,
         role: str | None = None,
         local: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a session that commits when the block ends and rolls back on any exception.
 
         ``isolation`` is "read committed", "repeatable read" or "serializable"; ``statement_timeout`` is in seconds;
@@ -69,25 +68,22 @@ class AsyncDatabase:
         wanted = self._runtime.preamble(
             isolation=isolation, statement_timeout=statement_timeout, role=role, local=local
         )
-        async with self._session(wanted) as session:
-            yield session
+        return self._session(wanted)
 
-    @asynccontextmanager
-    async def read(
+    def read(
         self,
         *,
         snapshot: bool = False,
         statement_timeout: float | None = None,
         role: str | None = None,
         local: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a session whose transaction is READ ONLY on the server; with ``snapshot``, REPEATABLE READ as well.
 
         A write inside raises ``ReadOnlyViolation``.
         """
         wanted = self._runtime.reading(snapshot=snapshot, statement_timeout=statement_timeout, role=role, local=local)
-        async with self._session(wanted) as session:
-            yield session
+        return self._session(wanted)
 
     @overload
     async def fetch_one(

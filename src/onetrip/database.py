@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -48,7 +48,6 @@ class Database:
         """Return the settings in force."""
         return self._runtime.settings
 
-    @contextmanager
     def transaction(
         self,
         *,
@@ -56,7 +55,7 @@ class Database:
         statement_timeout: float | None = None,
         role: str | None = None,
         local: Mapping[str, str] | None = None,
-    ) -> Iterator[Session]:
+    ) -> AbstractContextManager[Session]:
         """Open a session that commits when the block ends and rolls back on any exception.
 
         ``isolation`` is "read committed", "repeatable read" or "serializable"; ``statement_timeout`` is in seconds;
@@ -67,10 +66,8 @@ class Database:
         wanted = self._runtime.preamble(
             isolation=isolation, statement_timeout=statement_timeout, role=role, local=local
         )
-        with self._session(wanted) as session:
-            yield session
+        return self._session(wanted)
 
-    @contextmanager
     def read(
         self,
         *,
@@ -78,14 +75,13 @@ class Database:
         statement_timeout: float | None = None,
         role: str | None = None,
         local: Mapping[str, str] | None = None,
-    ) -> Iterator[Session]:
+    ) -> AbstractContextManager[Session]:
         """Open a session whose transaction is READ ONLY on the server; with ``snapshot``, REPEATABLE READ as well.
 
         A write inside raises ``ReadOnlyViolation``.
         """
         wanted = self._runtime.reading(snapshot=snapshot, statement_timeout=statement_timeout, role=role, local=local)
-        with self._session(wanted) as session:
-            yield session
+        return self._session(wanted)
 
     @overload
     def fetch_one(

@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     one_trip: bool = Field(
         default=True,
         description="Whether the preamble of a transaction rides with its first statement; off puts SQLAlchemy's own "
-        "dialects underneath. Trap: this version has SQLAlchemy's own dialects only, whatever stands here.",
+        "dialects underneath. Trap: off, a read is three trips instead of one, and a tenant or a role one more each.",
     )
 
     _found: Found = PrivateAttr(default_factory=Found)

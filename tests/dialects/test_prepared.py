@@ -30,6 +30,20 @@ def test_executemany_behind_a_rollback_that_is_owed(db: Database) -> None:
             connection.execute(STATEMENT, TWICE)
 
 
+def test_a_migration_goes_by_unnoticed(db: Database, database_url: str) -> None:
+    """A plan that lost its table's shape is made anew, where it was the first statement of its transaction."""
+    db.execute(text("CREATE TABLE moved (a int)"))
+    db.execute(text("INSERT INTO moved VALUES (7)"))
+    rows = text("SELECT a FROM moved WHERE CAST(:b AS int) = 1")
+    with Database(settings=Settings(database_url=database_url, tier="test")) as other:
+        for type_ in ("bigint", "text", "int USING a::int"):
+            for _ in range(8):
+                with db.transaction() as session:
+                    assert str(session.execute(rows, {"b": 1}).scalar_one()) == "7"
+                assert str(db.fetch_value(rows, {"b": 1})) == "7"
+            other.execute(text(f"ALTER TABLE moved ALTER COLUMN a TYPE {type_}"))
+
+
 def test_executemany_in_autocommit_behind_a_failed_commit(db: Database) -> None:
     """The plans that go with a failed flight are thrown away before executemany prepares its own."""
     for _ in range(5):

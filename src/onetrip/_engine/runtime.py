@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -111,17 +112,9 @@ class Runtime:
             self._variants[key] = self.engine.execution_options(**options)
         return self._variants[key]
 
-    @contextmanager
-    def translating(self) -> Iterator[None]:
+    def translating(self) -> AbstractContextManager[None]:
         """Let errors of the database leave as one of ours, with the driver's own exception as cause."""
-        try:
-            yield
-        except DatabaseError as error:
-            self._noted(error)
-            raise
-        except DBAPIError as error:
-            raise self._noted(self.translate(error)) from classify.facts(error).driver_error
-        self._last_failure = None
+        return _Translating(self)
 
     def translate(self, error: DBAPIError) -> DatabaseError:
         """Return our error for one of SQLAlchemy's."""
@@ -131,7 +124,12 @@ class Runtime:
         phase = Phase.COMMIT if committing else Phase.STATEMENT
         return classify.explain(found, classify.classify(found, phase), phase, self.where)
 
-    def _noted(self, error: DatabaseError) -> DatabaseError:
+    def succeeded(self) -> None:
+        """Forget the last failure: the database is there."""
+        self._last_failure = None
+
+    def noted(self, error: DatabaseError) -> DatabaseError:
+        """Remember when and why no connection could be made."""
         if isinstance(error, ConnectFailed):
             self._last_failure = (time.monotonic(), error)
         return error
@@ -167,6 +165,28 @@ class Runtime:
     def _pool(self) -> TripPool:
         assert isinstance(self.engine.pool, TripPool)
         return self.engine.pool
+
+
+class _Translating(AbstractContextManager[None]):
+    """Be ``Runtime.translating()``: a class, because every session passes through it."""
+
+    __slots__ = ("_runtime",)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._runtime.succeeded()
+        elif isinstance(error, DatabaseError):
+            self._runtime.noted(error)
+        elif isinstance(error, DBAPIError):
+            raise self._runtime.noted(self._runtime.translate(error)) from classify.facts(error).driver_error
 
 
 _open: WeakSet[Runtime] = WeakSet()

@@ -232,12 +232,20 @@ class RidingCursor(AnyCursor):
         self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool | None = None
     ) -> Steps:
         connection = self._conn
-        statement = super()._execute_gen(query, params, prepare=prepare, binary=binary)
-        if connection._pipeline is None and self._may_ride(connection, query, params):
-            owed = connection.owed()
-            if owed or connection.trip.ending:
-                statement = connection.fly(owed, statement)
-        yield from statement
+        execute = partial(super()._execute_gen, query, params, prepare=prepare, binary=binary)
+        owed = connection.owed() if connection._pipeline is None and self._may_ride(connection, query, params) else []
+        if not owed:
+            yield from execute()
+        else:
+            ending = connection.trip.ending
+            try:
+                yield from connection.fly(owed, execute())
+            except psycopg.errors.FeatureNotSupported as error:
+                if "cached plan" not in str(error):
+                    raise
+                # A migration went by. Nothing but this statement was in the transaction: it opens anew, and plans anew.
+                connection.trip.owes_rollback, connection.trip.ending = True, ending
+                yield from connection.fly(connection.owed(), execute())
         said = self._statusmessage
         if said is not None and not said.startswith(_CHANGES_NO_PLAN):
             connection._changed_schema = True
