@@ -16,6 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
+from onetrip._engine import forked
 from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.moments import moment, rested
 
@@ -76,6 +77,7 @@ class Liveness:
             {"onetrip.new": True, "onetrip.used": moment(), "onetrip.born": moment(), "onetrip.lifetime": lifetime}
         )
         record.info["onetrip.home"] = self._home()
+        forked.connected.add(record)
         self._ledger.count("opened")
 
     def _home(self) -> tuple[int, Any]:
