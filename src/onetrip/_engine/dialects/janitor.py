@@ -69,8 +69,13 @@ class OfThreads:
             self._wake.clear()
             while self._debts:
                 time.sleep(PATIENCE)  # not a wait for something: this is the patience
-                for connection in self._debts.due():
-                    _pay(connection)
+                _pay_all(self._debts.due())
+
+
+def _pay_all(connections: list[Any]) -> None:
+    # A function of its own: what a waiting thread has names for is never freed.
+    for connection in connections:
+        _pay(connection)
 
 
 def _pay(connection: Any) -> None:
