@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.contract.face import Face, Mode, to_thread
@@ -80,6 +80,19 @@ async def test_a_swapped_server_connection_costs_no_statement(
 ) -> None:
     """Whoever uses the engine directly is safe as well."""
     db = open_face(pool_max=CLIENTS)
+    assert await hammer(db.engine.execution_options(**options)) == []
+    assert db.stats().discarded == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, AUTOCOMMIT], ids=["transaction", "autocommit"])
+@pytest.mark.parametrize("target", [POOLERS[3]], indirect=True, ids=str)
+async def test_a_pooler_that_follows_them_may_be_trusted(
+    open_face: Callable[..., Face], url: str, swapping: None, options: dict[str, Any]
+) -> None:
+    """Statements are prepared where the URL says that they survive, and none is lost."""
+    knowing = make_url(url).update_query_dict({"statement_cache_size": "100"})
+    db = open_face(database_url=knowing.render_as_string(hide_password=False), pool_max=CLIENTS)
     assert await hammer(db.engine.execution_options(**options)) == []
     assert db.stats().discarded == {}
 

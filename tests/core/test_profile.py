@@ -125,6 +125,14 @@ def test_a_pooler_is_also_told_by_parameter_or_port(text: str) -> None:
     assert "pgbouncer" not in made.arguments
 
 
+def test_who_knows_that_the_pooler_follows_prepared_statements_says_so() -> None:
+    """A size of the cache in the URL turns them on again, for every driver; zero does not."""
+    text = f"postgresql://u@{NEON}-pooler.x.neon.tech/d?statement_cache_size="
+    assert profile(text + "100", "asyncpg").arguments["statement_cache_size"] == 100
+    assert "prepare_threshold" not in profile(text + "100", "psycopg").arguments
+    assert profile(text + "0", "psycopg").arguments["prepare_threshold"] is None
+
+
 def test_what_the_caller_knows_about_the_pooler_wins() -> None:
     """``pooled=False`` keeps prepared statements, whatever the port looks like."""
     assert "prepare_threshold" not in profile("postgresql://u@localhost:6432/d", "psycopg", pooled=False).arguments

@@ -96,7 +96,8 @@ def connect_profile(
     """Translate a URL for one driver; ``connect_timeout`` is in seconds.
 
     ``connect_timeout`` beats the URL's (it is the setting that was derived from it), the URL's ``application_name``
-    beats ours. ``pooled`` (a transaction pooler is in between) turns prepared statements off; None looks at the URL.
+    beats ours. ``pooled`` (a transaction pooler is in between) turns prepared statements off, unless the URL gives a
+    ``statement_cache_size``: its author knows that the pooler follows them. None for ``pooled`` looks at the URL.
     ``libpq`` is the version of the one below the driver, as in 170000; with it TLS begins directly where it may.
     Raises ConfigurationError that names a parameter no driver knows, or that driver or pooler cannot honour.
     """
@@ -111,11 +112,12 @@ def connect_profile(
     pooled = endpoint.pooled if pooled is None else pooled
     if pooled and (options := url.params.get("options")):
         check_options(options, endpoint.provider)
+    prepares = not pooled or _size("statement_cache_size", url.params.get("statement_cache_size", "0")) > 0
     if driver == "asyncpg":
-        return _asyncpg(url, tls, notes, timeout=timeout, name=name, pooled=pooled)
+        return _asyncpg(url, tls, notes, timeout=timeout, name=name, prepares=prepares)
     if driver not in DRIVERS:
         raise ConfigurationError(f"{driver!r} is not a driver", hint=f"one of {', '.join(DRIVERS)}")
-    return _libpq(url, driver, tls, notes, timeout=timeout, name=name, pooled=pooled)
+    return _libpq(url, driver, tls, notes, timeout=timeout, name=name, prepares=prepares)
 
 
 def _refuse_unknown(params: Mapping[str, str]) -> None:
@@ -146,7 +148,7 @@ def _libpq(
     *,
     timeout: float | None,
     name: str | None,
-    pooled: bool,
+    prepares: bool,
 ) -> ConnectProfile:
     kept = {key: value for key, value in url.params.items() if key in _LIBPQ}
     places = {
@@ -172,13 +174,13 @@ def _libpq(
         arguments["connect_timeout"] = ceil(timeout)  # libpq counts whole seconds
     if name:
         arguments["application_name"] = name
-    if pooled and driver == "psycopg":
+    if not prepares and driver == "psycopg":
         arguments["prepare_threshold"] = None
     return ConnectProfile(driver, arguments, {}, tls, {}, notes)
 
 
 def _asyncpg(
-    url: DatabaseUrl, tls: Tls, notes: tuple[str, ...], *, timeout: float | None, name: str | None, pooled: bool
+    url: DatabaseUrl, tls: Tls, notes: tuple[str, ...], *, timeout: float | None, name: str | None, prepares: bool
 ) -> ConnectProfile:
     notes += _asyncpg_leaves_out(url.params)
     if "," in (url.user or ""):
@@ -212,8 +214,8 @@ def _asyncpg(
     arguments["server_settings"] = {key: value for key, value in start_up.items() if value}
     dialect: dict[str, Any] = {}
     for size, target in (("statement_cache_size", arguments), ("prepared_statement_cache_size", dialect)):
-        if pooled or size in url.params:
-            target[size] = 0 if pooled else _size(size, url.params[size])
+        if not prepares or size in url.params:
+            target[size] = _size(size, url.params[size]) if prepares else 0
     files = {
         key: url.params[key] for key in sorted(_ASYNCPG_TLS & set(url.params)) if key not in {"sslmode", "sslrootcert"}
     }

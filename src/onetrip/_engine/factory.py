@@ -112,7 +112,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
 def _dialect(settings: Settings) -> str:
     if not settings.one_trip:
         return settings.driver
-    return {"psycopg": "onetrip"}.get(settings.driver, settings.driver)
+    return {"psycopg": "onetrip", "psycopg2": "onetrip_psycopg2"}.get(settings.driver, settings.driver)
 
 
 def _arguments(profile: ConnectProfile) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def _consequence(declared: Kind, seen: Kind) -> str:
 
 def _statements(target: Target, seen: Capabilities, *, mismatch: bool) -> Iterator[Finding]:
     if seen.named_statements_survive:
-        yield Finding("prepared-statements", Level.OK, seen.proof[2])
+        unused = target.endpoint.pooled and "statement_cache_size" not in target.url.params
+        advice = "; statement_cache_size=100 in the URL has drivers use them" if unused else ""
+        yield Finding("prepared-statements", Level.OK, seen.proof[2] + advice)
     elif mismatch and target.endpoint.kind is not Kind.TRANSACTION:
         what, why = seen.proof[2], "Drivers prepare by name, and meet another server process the next time."
         yield Finding("prepared-statements", Level.WRONG, what, why, "DATABASE_POOLER=transaction turns them off")
