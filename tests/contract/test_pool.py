@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from onetrip import deadline, errors
 from tests.contract.face import Face
+from tests.contract.targets import Target
 from tests.harness.wait import until_async
 
 Open = Callable[..., Face]
@@ -87,13 +88,14 @@ async def test_an_old_connection_is_replaced(open_face: Open) -> None:
     assert (db.stats().opened, db.stats().discarded) == (2, {"lifetime": 1})
 
 
-@pytest.mark.parametrize(("floor", "discarded"), [(0, {"idle": 1}), (1, {})])
-async def test_a_rested_connection_is_replaced(open_face: Open, floor: int, discarded: dict[str, int]) -> None:
-    """``pool_idle`` retires what rested for so long that the server may be asleep, down to ``pool_min``."""
+@pytest.mark.parametrize("floor", [0, 1])
+async def test_a_rested_connection_is_replaced(open_face: Open, target: Target, floor: int) -> None:
+    """``pool_idle`` retires what rested so long that the server may sleep, down to ``pool_min`` where it is not."""
     db = open_face(pool_idle=1e-6, pool_min=floor)
     await db.fetch_value(PID)
     await db.fetch_value(PID)
-    assert db.stats().discarded == discarded
+    sleeps = target.needs == "neon_names"
+    assert set(db.stats().discarded) == ({"idle"} if sleeps or not floor else set())
 
 
 async def test_stats_are_a_frozen_record(db: Face) -> None:

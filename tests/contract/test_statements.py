@@ -79,7 +79,9 @@ async def test_execute_takes_many_parameter_sets(three: Face) -> None:
     await three.execute(text("INSERT INTO account (name) VALUES (:name)"), [{"name": "x"}, {"name": "y"}])
     with pytest.raises(errors.UniqueViolation):
         await three.execute(text("INSERT INTO account (name) VALUES (:name)"), [{"name": "z"}, {"name": "x"}])
-    assert sorted(await three.fetch_all(select(Account.name))) == ["ann", "bob", "cid", "x", "y"]
+    done = await three.execute(insert(Account), [{"name": "v"}, {"name": "w"}])
+    assert (done.rowcount, done.all()) == (2, [])
+    assert sorted(await three.fetch_all(select(Account.name))) == ["ann", "bob", "cid", "v", "w", "x", "y"]
 
 
 async def test_a_str_is_never_sql(db: Face) -> None:

@@ -15,7 +15,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "failures": 40,
     "fastapi": 35,
     "harness_selftest": 25,
-    "local": 75,
+    "local": 70,
     "migrations": 10,
     "settings": 30,
     "testing": 30,

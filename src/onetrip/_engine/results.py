@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Delete, Executable, Insert, Result, Row, Update, inspect
+from sqlalchemy.exc import ResourceClosedError
 from sqlmodel.sql.expression import SelectOfScalar
 
 from onetrip._engine.dialects.replay import ENDING
@@ -49,8 +50,13 @@ def execute(asked: Asked, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
     options = {"preserve_rowcount": True} | (COMMITTED if _is_one(_checked(statement), params) else {})
     result = asked.execute(statement, params, execution_options=options)
-    rows = tuple(map(_unwrapped, result.all())) if getattr(result, "returns_rows", True) else ()
-    return Done(rowcount=getattr(result, "rowcount", len(rows)), rows=rows)
+    try:
+        rows = tuple(map(_unwrapped, result.all()))
+    except ResourceClosedError:  # no RETURNING
+        rows = ()
+    # A bulk insert of objects has no count of its own.
+    count = len(params) if isinstance(params, list) and not rows else len(rows)
+    return Done(rowcount=getattr(result, "rowcount", count), rows=rows)
 
 
 def is_plain(statement: Any) -> bool:
