@@ -27,7 +27,9 @@ class _Debts:
         self._lock = threading.Lock()
 
     def add(self, connection: Any) -> bool:
-        """Note a debt; say whether it is the only one."""
+        """Note a debt that is ours to pay; say whether it is the only one."""
+        if connection.trip.settled_at_checkin:
+            return False
         with self._lock:
             first = not self._since
             self._since[connection] = time.monotonic()
