@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,17 +10,16 @@ from fastapi import FastAPI
 from mangum import Mangum
 from sqlalchemy import text
 
-from onetrip import AsyncDatabase, errors
+from onetrip import AsyncDatabase, Settings, errors
 from onetrip.fastapi import ReadSession, WriteSession, lifespan
 from tests.contract.face import MODES, Face, Mode
 from tests.failures.processes import running
 from tests.harness.postgres import Postgres
-from tests.harness.wait import until
 
 Open = Callable[..., Face]
 ONE = text("SELECT 1")
 PID = text("SELECT pg_backend_pid()")
-VARIABLES = ("AWS_LAMBDA_FUNCTION_NAME", "VERCEL", "FUNCTIONS_WORKER_RUNTIME", "FUNCTION_TARGET")
+pytestmark = pytest.mark.usefixtures("on_the_floor")
 
 
 @pytest.fixture
@@ -31,9 +29,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def db(runtime: None, open_trip: Open, postgres: Postgres, database: str) -> AsyncIterator[Face]:
+async def db(runtime: None, open_trip: Open, postgres: Postgres, database: str) -> Face:
     """Open a database as a function does."""
-    yield open_trip(postgres.url(database))
+    return open_trip(postgres.url(database))
 
 
 def ours() -> list[str]:
@@ -88,11 +86,10 @@ async def test_a_connection_that_dies_with_its_transaction(db: Face, postgres: P
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_frozen_and_thawed(frail: Postgres, frail_database: str, mode: Mode, variable: str) -> None:
+def test_frozen_and_thawed(frail: Postgres, frail_database: str, mode: Mode) -> None:
     """The process is stopped between invocations, the compute suspends and wakes: the next invocation succeeds."""
     colour = "runs" if mode.colour == "async" else "sync"  # asyncio.run() for each invocation
-    with running("stopped", colour, mode.driver, frail.url(frail_database), **{variable: "tasks"}) as program:
+    with running("stopped", colour, mode.driver, frail.url(frail_database), VERCEL="1") as program:
         for _ in range(2):
             program.ask()
             said = program.ask()
@@ -114,10 +111,11 @@ EVENT = {
 
 
 @pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("mode", MODES[2:], ids=str)
 @pytest.mark.parametrize("lifespans", ["auto", "off"])
-def test_mangum(open_trip_sync: AsyncDatabase, postgres: Postgres, database: str, lifespans: Any) -> None:
+def test_mangum(postgres: Postgres, database: str, mode: Mode, lifespans: Any) -> None:
     """Mangum enters and leaves the lifespan in every invocation: the connection is kept all the same."""
-    db = open_trip_sync
+    db = AsyncDatabase(settings=Settings(database_url=postgres.url(database), tier="production", driver=mode.driver))
     app = FastAPI(lifespan=lifespan(db))
     pids = []
 
@@ -136,6 +134,5 @@ def test_mangum(open_trip_sync: AsyncDatabase, postgres: Postgres, database: str
             assert handler(EVENT, None)["body"] == "42"  # type: ignore[arg-type]
             assert [backend.state for backend in postgres.backends(database)] == ["idle"]
         assert len(set(pids)) == 1
-        db.open()
         loop.run_until_complete(db.close())
         asyncio.set_event_loop(None)

@@ -1,7 +1,7 @@
 """Connections that rest: left in peace, and closed from here before the compute suspends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -26,10 +26,10 @@ async def fill(db: Face, connections: int) -> None:
 
 
 @pytest.fixture
-async def awake(neon: NeonProxy) -> AsyncIterator[NeonProxy]:
+async def awake(neon: NeonProxy) -> NeonProxy:
     """Give a Neon that nobody is connected to."""
     await until_async(lambda: neon.open_links == 0)
-    yield neon
+    return neon
 
 
 @pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pooled"])

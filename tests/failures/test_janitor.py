@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -92,31 +93,33 @@ async def test_a_connection_that_dies_with_its_debt(db: Face, postgres: Postgres
 async def test_a_network_that_goes_silent_under_it(
     open_trip: Open, postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ROLLBACK without an answer is given up, and its connection with it; who comes meanwhile is served."""
+    """A ROLLBACK without an answer is given up, and its connection with it."""
     monkeypatch.setattr(janitor, "LONGEST", 0.5)
     with Proxy(postgres.port) as proxy:
         db = open_trip(proxy.url(postgres.url(database)), pool_max=2)
+        if db.db.settings.driver == "psycopg2":
+            pytest.skip("psycopg2 waits for an answer without a limit, and without a way to set one")
         await db.ping()
         async with db.read() as session:
             await session.exec(ONE)
             proxy.drop()
+        await until_async(lambda: not pooled(db).looks_alive())
         assert await db.fetch_value(ONE) == 1
         assert db.stats().opened == 2
-        async with db.read() as session:
-            await session.exec(ONE)
-            proxy.drop()
-        await asyncio.sleep(1)  # this time nobody comes before it is given up
-        assert await db.fetch_value(ONE) == 1
-        assert db.stats().opened == 3
         await db.close()
+
+
+def pooled(db: Face) -> Any:
+    """Return the driver's connection that is next."""
+    waiting = db.engine.pool._pool
+    return (waiting.queue if db.blocking else waiting._queue._queue)[-1].driver_connection
 
 
 async def test_who_is_gone_is_not_kept(db: Face) -> None:
     """The janitor forgets a connection that it has nothing to do for."""
     await leave(db)
     await leave(db, by_error=True)
-    entry = weakref.ref(db.engine.pool._pool.queue[0] if db.blocking else db.engine.pool._pool._queue._queue[0])
-    connection = weakref.ref(entry().driver_connection)  # type: ignore[union-attr]
+    connection = weakref.ref(pooled(db))
     await db.close()
     await asyncio.sleep(0)
 

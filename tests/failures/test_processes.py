@@ -14,6 +14,8 @@ from tests.harness.postgres import Postgres
 SYNC = [mode for mode in MODES if mode.colour == "sync"]
 ASYNC = [mode for mode in MODES if mode.colour == "async"]
 
+pytestmark = pytest.mark.usefixtures("on_the_floor")
+
 
 def check(server: Postgres, database: str, writes: int) -> None:
     """Every write is there, whole and once."""
@@ -72,7 +74,9 @@ def test_a_clock_that_stood_still(database_url: str, mode: Mode, tmp_path: Path)
     clock.write_text("+0s")
     environment = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
     arguments = mode.colour, mode.driver, database_url
-    with running("stopped", *arguments, **environment, FAKETIME_DONT_FAKE_MONOTONIC="1", DATABASE_POOL_MIN="0") as program:
+    with running(
+        "stopped", *arguments, **environment, FAKETIME_DONT_FAKE_MONOTONIC="1", DATABASE_POOL_MIN="0"
+    ) as program:
         assert program.ask()["discarded"] == {}
         assert program.ask()["discarded"] == {}
         clock.write_text("+10m")
