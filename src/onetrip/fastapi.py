@@ -15,6 +15,7 @@ built before the COMMIT and sent after it: what the database makes up, such as a
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 
+from onetrip._core.tiers import function_runtime
 from onetrip._engine.budget import deadline
 from onetrip.aio import AsyncDatabase
 from onetrip.database import Database
@@ -63,8 +65,9 @@ def lifespan(*databases: AsyncDatabase | Database) -> Callable[[FastAPI], Abstra
     Adds error handlers (503 with ``Retry-After`` for a database that is busy or waking), ``/livez``, which never
     touches the database, ``/readyz``, which never wakes it, and the deadline of ``DATABASE_REQUEST_DEADLINE`` seconds
     for every request. The first database is the one of ``WriteSession`` and ``ReadSession``;
-    another one has ``other.write_session`` and ``other.read_session``. Closes the databases at shutdown. Inside a
-    lifespan of your own: ``async with lifespan(db)(app): …``.
+    another one has ``other.write_session`` and ``other.read_session``. Closes the databases at shutdown, but not in a
+    function runtime, where every invocation ends with one. Inside a lifespan of your own: ``async with
+    lifespan(db)(app): …``.
     """
     if not databases:
         raise ConfigurationError("lifespan() was given no database", hint="write lifespan(db)")
@@ -77,8 +80,10 @@ def lifespan(*databases: AsyncDatabase | Database) -> Callable[[FastAPI], Abstra
         try:
             yield
         finally:
-            for database in databases:
-                await _call(database.close)
+            # A function's lifespan ends with every invocation (Mangum's does): the next one uses the connection again.
+            if function_runtime(os.environ) is None:
+                for database in databases:
+                    await _call(database.close)
 
     return run
 

@@ -10,13 +10,16 @@ import asyncio
 import os
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
+from onetrip._engine import forked
 from onetrip._engine.dialects.base import TripDialect
+from onetrip._engine.dialects.trip import trip_of
 from onetrip._engine.moments import moment, rested
 
 if TYPE_CHECKING:
@@ -76,6 +79,9 @@ class Liveness:
             {"onetrip.new": True, "onetrip.used": moment(), "onetrip.born": moment(), "onetrip.lifetime": lifetime}
         )
         record.info["onetrip.home"] = self._home()
+        if self._pays_at_once and (trip := trip_of(record.dbapi_connection)):
+            trip.settled_at_checkin = True
+        forked.connected.add(record)
         self._ledger.count("opened")
 
     def _home(self) -> tuple[int, Any]:
@@ -85,13 +91,15 @@ class Liveness:
         """Retire a connection that is too old, rested too long, is dead, or was left with another way to write text."""
         if record.info["onetrip.home"] != (home := self._home()):
             self._move(connection, record, home)
-        written = how_text_is_written(record.driver_connection)
-        if record.info.pop("onetrip.new", False):
-            record.info["onetrip.written"] = written
-        elif written != record.info["onetrip.written"]:
-            raise Retired("changed")
-        else:
+        new = record.info.pop("onetrip.new", False)
+        if not new:
             self._judge(connection, record)
+        try:
+            written = how_text_is_written(record.driver_connection)
+        except self._engine.dialect.loaded_dbapi.Error:
+            raise Retired("dead") from None  # closed on our side
+        if written != record.info.setdefault("onetrip.written", written):
+            raise Retired("changed")
         record.info["onetrip.out"] = time.monotonic()
 
     def _move(self, connection: DBAPIConnection, record: ConnectionPoolEntry, home: tuple[int, Any]) -> None:
@@ -121,7 +129,9 @@ class Liveness:
     def checkin(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
         """Note how long the connection was out."""
         if self._pays_at_once and self._trips and connection is not None:
-            self._engine.dialect.pay(connection)  # type: ignore[attr-defined]
+            # What goes wrong here shows at the next checkout; raised, it would cost the pool this place.
+            with suppress(self._engine.dialect.loaded_dbapi.Error, OSError):
+                self._engine.dialect.pay(connection)  # type: ignore[attr-defined]
         record.info["onetrip.used"] = now = moment()
         out = record.info.pop("onetrip.out", None)
         if out is not None:

@@ -144,23 +144,26 @@ class TripPool(QueuePool):
 
     def retire_idle(self, rest: float, floor: int) -> float | None:
         """Close what nobody has used for ``rest`` seconds; return when the next one is due, None if there is none."""
-        kept, soonest = [], None
-        while True:
-            try:
-                record = self._pool.get(block=False)
-            except queue.Empty:
-                break
-            left = rest - rested(record.info["onetrip.used"])
-            if left > 0 or self.checkedin() + self.checkedout() + 1 <= floor:
-                kept.append(record)
-                soonest = min(left if left > 0 else rest, soonest or rest)
-            else:
-                record.info["onetrip.reason"] = "idle"
-                self._dec_overflow()
-                record.close()
-        for record in reversed(kept):
-            self._pool.put(record, block=False)
-        return soonest
+        kept: list[ConnectionPoolEntry] = []
+        soonest = None
+        try:
+            while True:
+                try:
+                    record = self._pool.get(block=False)
+                except queue.Empty:
+                    return soonest
+                left = rest - rested(record.info["onetrip.used"])
+                if left > 0 or self.checkedin() + self.checkedout() <= floor:
+                    kept.append(record)
+                    soonest = min(left if left > 0 else rest, soonest or rest)
+                else:
+                    record.info["onetrip.reason"] = "idle"
+                    self._dec_overflow()
+                    record.close()
+        finally:
+            # Also when closing is cancelled, at the end of an event loop: the next one finds them here.
+            for record in reversed(kept):
+                self._pool.put(record, block=False)
 
     def recreate(self) -> QueuePool:
         pool = super().recreate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -10,13 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from sqlalchemy.exc import DBAPIError
 
 from onetrip._core import backoff, classify, preamble
 from onetrip._core.preamble import Preamble
-from onetrip._engine import budget
+from onetrip._engine import budget, forked
 from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.pool import Ledger, TripPool
 from onetrip.errors import ConnectFailed, DatabaseError, Phase
@@ -61,7 +59,7 @@ class Runtime:
         self._timeouts_at_startup = timeouts_at_startup
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
-        _open.add(self)
+        forked.runtimes.add(self)
 
     @property
     def leaves_freely(self) -> bool:
@@ -148,8 +146,7 @@ class Runtime:
         return seconds
 
     def start_anew(self) -> None:
-        """Leave the connections to the parent process, whose they are, and its locks with them."""
-        _left_behind.append(self._pool)
+        """Leave the pool to the parent process, whose it is, and its locks with it."""
         self.ledger.start_anew()
         self.engine.dispose(close=False)
 
@@ -187,16 +184,3 @@ class _Translating(AbstractContextManager[None]):
             self._runtime.noted(error)
         elif isinstance(error, DBAPIError):
             raise self._runtime.noted(self._runtime.translate(error)) from classify.facts(error).driver_error
-
-
-_open: WeakSet[Runtime] = WeakSet()
-_left_behind: list[TripPool] = []
-"""Never closed, not even by the garbage collector: the parent process still talks over these sockets."""
-
-
-def _after_fork() -> None:
-    for runtime in list(_open):
-        runtime.start_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

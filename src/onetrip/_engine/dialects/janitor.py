@@ -27,7 +27,9 @@ class _Debts:
         self._lock = threading.Lock()
 
     def add(self, connection: Any) -> bool:
-        """Note a debt; say whether it is the only one."""
+        """Note a debt that is ours to pay; say whether it is the only one."""
+        if connection.trip.settled_at_checkin:
+            return False
         with self._lock:
             first = not self._since
             self._since[connection] = time.monotonic()
@@ -69,8 +71,13 @@ class OfThreads:
             self._wake.clear()
             while self._debts:
                 time.sleep(PATIENCE)  # not a wait for something: this is the patience
-                for connection in self._debts.due():
-                    _pay(connection)
+                _pay_all(self._debts.due())
+
+
+def _pay_all(connections: list[Any]) -> None:
+    # A function of its own: what a waiting thread has names for is never freed.
+    for connection in connections:
+        _pay(connection)
 
 
 def _pay(connection: Any) -> None:

@@ -57,16 +57,16 @@ class TripConnection(Rides, psycopg.Connection[Any]):
 
     def close(self) -> None:
         """Close the connection, the transaction that nobody needs any more first."""
-        # Not under the janitor: libpq frees what it is working on.
-        held = self.lock.acquire(timeout=janitor.LONGEST)
+        if not self.lock.acquire(timeout=2 * janitor.LONGEST):
+            self._hang_up()
+            return
         try:
-            if held and self.trip.owes_rollback:
+            if self.trip.owes_rollback:
                 with suppress(psycopg.Error):
                     self._settle()
             super().close()
         finally:
-            if held:
-                self.lock.release()
+            self.lock.release()
 
     @contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002  psycopg's signature
@@ -127,9 +127,20 @@ class AsyncTripConnection(Rides, psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, the transaction that nobody needs any more first."""
-        with suppress(psycopg.Error):
-            await self.pay()
-        await super().close()
+        await bridge.finish(self._close())
+
+    async def _close(self) -> None:
+        try:
+            await asyncio.wait_for(self.lock.acquire(), 2 * janitor.LONGEST)
+        except TimeoutError:
+            self._hang_up()
+            return
+        try:
+            with suppress(psycopg.Error):
+                await self._settle()
+            await super().close()
+        finally:
+            self.lock.release()
 
     @asynccontextmanager
     async def transaction(

@@ -7,8 +7,11 @@ are where a transaction starts and ends.
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +123,14 @@ class Rides(AnyConnection):
                 self.trip.opening_lost = False
                 raise psycopg.errors.error_from_result(result, encoding=self.pgconn._encoding)
         yield from self._prepared.maintain_gen(self)
+
+    def _hang_up(self) -> None:
+        """End a connection that somebody is working with: he finds the line dead.
+
+        It is not closed under him: libpq would free the memory that psycopg's generators go on reading (SIGSEGV, seen).
+        """
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
     def _settle_gen(self) -> Steps:
         """Send the ROLLBACK that is owed, if it is."""

@@ -8,11 +8,13 @@ from typing import Any
 class Trip:
     """Hold what one DBAPI connection will send without asking for an answer; the driver's subclass keeps it true."""
 
-    __slots__ = ("ending", "opening", "opening_lost", "owes_rollback")
+    __slots__ = ("ending", "opening", "opening_lost", "owes_rollback", "settled_at_checkin")
 
     def __init__(self) -> None:
         self.owes_rollback = False
         """The last user's transaction is still open on the server; nobody may notice."""
+        self.settled_at_checkin = False
+        """The pool pays what is owed, before anybody may freeze the process; no janitor is needed."""
         self.opening: tuple[str, ...] | None = None
         """What opens this user's transactions; None is the driver's own BEGIN."""
         self.ending: str | None = None

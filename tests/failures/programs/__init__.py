@@ -1,0 +1,1 @@
+"""Programs that tests run in a process of their own: python -m tests.failures.programs.NAME URL DRIVER."""
