@@ -54,51 +54,48 @@ _WHILE_CONNECTING: dict[type[DatabaseError], type[DatabaseError]] = {
     e.StatementTimeout: e.ConnectTimeout,
 }
 
-_CONNECT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), kind)
-    for pattern, kind in (
-        (r"password authentication failed|no password supplied|role \".*\" does not exist", e.AuthenticationFailed),
-        (r"database \".*\" does not exist|does not exist.*database|no such database", e.DatabaseMissing),
-        (r"no pg_hba\.conf entry.*no encryption|connection is insecure", e.TlsRefused),
-        (r"no pg_hba\.conf entry|is not allowed to connect|blocked network|VPC endpoint ID", e.AddressRefused),
-        (r"endpoint ID is not specified|inconsistent project name|project name \('.*'\) must", e.EndpointUnknown),
-        (r"endpoint cannot be found|tenant or user not found", e.EndpointUnknown),
-        (r"endpoint (is|has been) disabled", e.EndpointDisabled),
-        (r"control plane request failed|endpoint is (temporarily unavailable|idle)", e.DatabaseWaking),
-        (r"quota|limit of concurrently active endpoints|active endpoints limit", e.QuotaExceeded),
-        (r"unsupported (options )?startup parameter", e.StartupRefused),
-        (r"authentication (timed out|query failed)|server login has been failing", e.DatabaseWaking),
-        (r"client_login_timeout|server shutting down", e.DatabaseWaking),
-        (r"authentication failed|not permitted to log in|no such user", e.AuthenticationFailed),
-        (
-            r"too many (clients|(database )?connection)|slots are reserved|acquire permit|max[_ ]client|query_wait",
-            e.TooManyConnections,
-        ),
-        (r"database system is (starting up|shutting down|in recovery|not yet accepting)", e.DatabaseWaking),
-        (r"terminating connection due to administrator command|couldn't connect to compute node", e.DatabaseWaking),
-        (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
-        (r"certificate|does not support SSL|rejected SSL|SSL error|channel binding|sslmode", e.TlsRefused),
-        (r"time(d )?out", e.ConnectTimeout),
-        (
-            r"refused|no such file or directory|no route to host|network is unreachable|reset by peer",
-            e.DatabaseUnreachable,
-        ),
-        (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
-    )
+# Compiled when something fails, and not at every start: `re` keeps what it compiled.
+_CONNECT_TEXTS: tuple[tuple[str, type[DatabaseError]], ...] = (
+    (r"password authentication failed|no password supplied|role \".*\" does not exist", e.AuthenticationFailed),
+    (r"database \".*\" does not exist|does not exist.*database|no such database", e.DatabaseMissing),
+    (r"no pg_hba\.conf entry.*no encryption|connection is insecure", e.TlsRefused),
+    (r"no pg_hba\.conf entry|is not allowed to connect|blocked network|VPC endpoint ID", e.AddressRefused),
+    (r"endpoint ID is not specified|inconsistent project name|project name \('.*'\) must", e.EndpointUnknown),
+    (r"endpoint cannot be found|tenant or user not found", e.EndpointUnknown),
+    (r"endpoint (is|has been) disabled", e.EndpointDisabled),
+    (r"control plane request failed|endpoint is (temporarily unavailable|idle)", e.DatabaseWaking),
+    (r"quota|limit of concurrently active endpoints|active endpoints limit", e.QuotaExceeded),
+    (r"unsupported (options )?startup parameter", e.StartupRefused),
+    (r"authentication (timed out|query failed)|server login has been failing", e.DatabaseWaking),
+    (r"client_login_timeout|server shutting down", e.DatabaseWaking),
+    (r"authentication failed|not permitted to log in|no such user", e.AuthenticationFailed),
+    (
+        r"too many (clients|(database )?connection)|slots are reserved|acquire permit|max[_ ]client|query_wait",
+        e.TooManyConnections,
+    ),
+    (r"database system is (starting up|shutting down|in recovery|not yet accepting)", e.DatabaseWaking),
+    (r"terminating connection due to administrator command|couldn't connect to compute node", e.DatabaseWaking),
+    (r"failed to resolve host|could not translate host name|name or service not known|gaierror", e.HostUnknown),
+    (r"certificate|does not support SSL|rejected SSL|SSL error|channel binding|sslmode", e.TlsRefused),
+    (r"time(d )?out", e.ConnectTimeout),
+    (
+        r"refused|no such file or directory|no route to host|network is unreachable|reset by peer",
+        e.DatabaseUnreachable,
+    ),
+    (r"reset by peer|closed the connection|connection was closed|eof detected|broken pipe", e.DatabaseUnreachable),
 )
-_STATEMENT_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = (
-    (re.compile("cached (statement )?plan"), e.StalePlan),
-    (re.compile("query_wait_timeout|max_client_conn"), e.TooManyConnections),
+_STATEMENT_TEXTS: tuple[tuple[str, type[DatabaseError]], ...] = (
+    ("cached (statement )?plan", e.StalePlan),
+    ("query_wait_timeout|max_client_conn", e.TooManyConnections),
 )
 _SAYS_NOTHING = {"XX000", "08P01", "28000", "28P01"}
 """What proxies and poolers put on whatever they have to say while connecting: there the text comes first."""
-_LOST_TEXTS = re.compile(
+_LOST_TEXTS = (
     r"closed the connection|connection (is|was|has been|already) closed|connection is lost|eof detected"
     r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
     r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
     r"|cannot exit pipeline mode while busy"
     r"|received \d+ results from command",  # psycopg, where a pooler adds its own farewell to the server's
-    re.IGNORECASE,
 )
 
 
@@ -169,8 +166,12 @@ def _by_state(sqlstate: str | None) -> type[DatabaseError] | None:
     return _BY_STATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2])
 
 
-def _by_text(known: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...], text: str) -> type[DatabaseError] | None:
-    return next((kind for pattern, kind in known if pattern.search(text)), None)
+def _by_text(known: tuple[tuple[str, type[DatabaseError]], ...], text: str) -> type[DatabaseError] | None:
+    return next((kind for pattern, kind in known if _says(pattern, text)), None)
+
+
+def _says(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _while_connecting(found: Facts, by_state: type[DatabaseError] | None) -> type[DatabaseError]:
@@ -196,7 +197,7 @@ def _is_lost(found: Facts) -> bool:
     if found.sqlstate is not None:
         return False
     gone = {"ConnectionDoesNotExistError", "ConnectionResetError", "BrokenPipeError"}
-    return bool(gone & found.names) or _LOST_TEXTS.search(found.text) is not None
+    return bool(gone & found.names) or _says(_LOST_TEXTS, found.text)
 
 
 def explain(found: Facts, kind: type[DatabaseError], phase: Phase, where: str) -> DatabaseError:

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from onetrip._core.endpoint import Endpoint, describe
 from onetrip._core.preamble import milliseconds
@@ -23,6 +22,8 @@ from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from onetrip._core.url import DatabaseUrl
 
 APPLICATION_NAME = "onetrip"
@@ -36,6 +37,8 @@ def open_sync(url: str | None, settings: Settings | None) -> tuple[Runtime, Engi
 
 def open_async(url: str | None, settings: Settings | None) -> tuple[Runtime, AsyncEngine]:
     """Make a runtime over an asyncio engine; nothing is connected yet."""
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     runtime = _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
     return runtime, AsyncEngine(runtime.engine)
 
@@ -106,7 +109,11 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
         "pool_use_lifo": True,
         "hide_parameters": settings.tier != "development",
     }
-    return create_async_engine(shown, **options).sync_engine if asynchronous else create_engine(shown, **options)
+    if not asynchronous:
+        return create_engine(shown, **options)
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    return create_async_engine(shown, **options).sync_engine
 
 
 def _dialect(settings: Settings) -> str:
