@@ -25,7 +25,7 @@ lint: $(STAMP) ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-bench ## measure the tasks application; results go to bench/results
+bench: $(VENV)/.installed-bench ## measure the drivers, in a quarter of an hour; ARGS=tasks measures the application
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what these commands made, the demo's data included

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness import binaries
 from tests.harness.budgets import Ledger
+from tests.harness.missing import absent
 from tests.harness.neon import NeonProxy, resolve_names
 from tests.harness.pgbouncer import PgBouncer, distribution, recent
 from tests.harness.pgbouncer import version as pgbouncer_version
@@ -57,15 +58,8 @@ def pytest_report_header() -> list[str]:
     }
     return [
         "libraries: " + ", ".join(f"{name} {version(name)}" for name in libraries),
-        "servers: " + ", ".join(f"{name} {_version(find)}" for name, find in servers.items()),
+        "servers: " + ", ".join(f"{name} {absent(find) or 'missing'}" for name, find in servers.items()),
     ]
-
-
-def _version(find: Callable[[], object]) -> object:
-    try:
-        return find()
-    except (pytest.skip.Exception, pytest.fail.Exception):
-        return "missing"
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 """A server that this machine does not have: a skip for a user, a failure in CI."""
 
 import os
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 def in_ci() -> bool:
@@ -17,3 +20,11 @@ def missing(what: str, install: str) -> NoReturn:
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def absent(find: Callable[[], T]) -> T | None:
+    """Return what ``find`` finds, or None where this machine does not have it."""
+    try:
+        return find()
+    except (pytest.skip.Exception, pytest.fail.Exception):
+        return None

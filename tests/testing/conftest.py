@@ -130,9 +130,10 @@ def kit_databases(server: Postgres, *, living: bool = False) -> list[str]:
     """Name the kit's databases whose run is over, or all of them."""
     return server.scalar(
         """
-        SELECT coalesce(array_agg(datname::text ORDER BY datname), '{}') FROM pg_database
+        SELECT coalesce(array_agg(datname::text ORDER BY datname), '{}') FROM pg_database AS made
         WHERE datname LIKE 'onetrip%%' AND (%s OR NOT EXISTS (
-            SELECT FROM pg_stat_activity WHERE application_name = 'onetrip-testing-' || split_part(datname, '_', 2)))
+            SELECT FROM pg_stat_activity
+            WHERE application_name = 'onetrip-testing-' || split_part(made.datname, '_', 2)))
         """,
         living,
     )

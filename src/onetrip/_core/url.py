@@ -7,6 +7,7 @@ than RFC 3986: several hosts, Unix sockets, every part optional. Percent-escapes
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import NamedTuple, Self
 from urllib.parse import quote, unquote_to_bytes
@@ -33,6 +34,15 @@ class Host(NamedTuple):
     def is_socket(self) -> bool:
         """Say whether this is a Unix socket, in a folder or in Linux's abstract namespace."""
         return self.name.startswith(("/", "@"))
+
+    @property
+    def is_address(self) -> bool:
+        """Say whether this is an IP address, which needs no DNS."""
+        try:
+            ip_address(self.name)
+        except ValueError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True, repr=False)

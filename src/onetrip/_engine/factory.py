@@ -61,7 +61,7 @@ def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...
     frozen = function_runtime(os.environ) is not None
     if not frozen:
         engine.pool.sweeper = Sweeper(engine.pool, rest=settings.pool_idle, floor=floor, asynchronous=asynchronous)
-    Liveness(engine, settings, ledger, floor=floor, pays_at_once=frozen)
+    Liveness(engine, settings, ledger, floor=floor, pays_at_once=frozen, shared=endpoint.pooled)
     where = _where(target)
     connect.listen(engine, settings, where)
     name_unsendable_values(engine)
@@ -112,7 +112,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
 def _dialect(settings: Settings) -> str:
     if not settings.one_trip:
         return settings.driver
-    return {"psycopg": "onetrip", "psycopg2": "onetrip_psycopg2"}.get(settings.driver, settings.driver)
+    return "onetrip" if settings.driver == "psycopg" else f"onetrip_{settings.driver}"
 
 
 def _arguments(profile: ConnectProfile) -> dict[str, Any]:

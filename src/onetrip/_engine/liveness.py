@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TRUSTED = 5.0
 """Seconds after its last use for which a stock dialect's connection is handed out without asking the server."""
+HELD = 0.05
+"""Seconds after which a pooler gets its server connection back, however many transactions still follow each other."""
 JITTER = 0.1
 """The share of its lifetime by which a connection may be retired early, so that a pool does not reconnect at once."""
 
@@ -61,12 +63,15 @@ def how_text_is_written(connection: Any) -> tuple[object, ...]:
 class Liveness:
     """Listen to a pool: retire connections on their way out, and keep its ledger."""
 
-    def __init__(self, engine: Engine, settings: Settings, ledger: Ledger, *, floor: int, pays_at_once: bool) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, ledger: Ledger, *, floor: int, pays_at_once: bool, shared: bool
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._ledger = ledger
         self._floor = floor
         self._pays_at_once = pays_at_once
+        self._shared = shared
         self._trips = isinstance(engine.dialect, TripDialect)
         self._left_behind: list[Any] = []
         for name in ("connect", "checkout", "checkin", "invalidate", "close"):
@@ -100,7 +105,21 @@ class Liveness:
             raise Retired("dead") from None  # closed on our side
         if written != record.info.setdefault("onetrip.written", written):
             raise Retired("changed")
+        if self._shared:
+            self._lend(connection, record)
         record.info["onetrip.out"] = time.monotonic()
+
+    def _lend(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        """Let a pooler serve others: where each ROLLBACK rides with the next BEGIN, it never gets a chance to."""
+        trip, now = trip_of(connection), time.monotonic()
+        if trip is None or not trip.owes_rollback:
+            record.info["onetrip.since"] = now
+        elif now - record.info["onetrip.since"] > HELD:
+            record.info["onetrip.since"] = now
+            try:
+                self._engine.dialect.pay(connection)  # type: ignore[attr-defined]
+            except (self._engine.dialect.loaded_dbapi.Error, OSError) as error:
+                raise Retired("dead") from error
 
     def _move(self, connection: DBAPIConnection, record: ConnectionPoolEntry, home: tuple[int, Any]) -> None:
         """Take a connection along into another event loop, or leave it: to the parent process, or to its loop."""
@@ -110,8 +129,10 @@ class Liveness:
             return
         if not self._trips and same_process:
             return
-        # Not closed: the other side of it is still in use, or the loop that could close it is gone.
-        self._left_behind.append(connection)
+        if same_process and hasattr(connection, "abandon"):
+            connection.abandon()
+        else:  # not closed: the other side of it is still in use
+            self._left_behind.append(connection)
         record.dbapi_connection = None  # type: ignore[misc]
         self._ledger.discarded("left behind")
         raise Retired("left behind")

@@ -70,7 +70,8 @@ def without_session(runtime: Runtime, wanted: Preamble, take: Callable[..., T], 
     with runtime.translating(), runtime.engine.connect() as connection:
         open_with(connection, wanted)
         taken = take(connection, statement, params)
-        connection.commit()  # nothing is left to send if COMMIT rode along
+        if not wanted.read_only:
+            connection.commit()  # nothing is left to send if COMMIT rode along
         return taken
 
 

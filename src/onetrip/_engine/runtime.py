@@ -118,7 +118,7 @@ class Runtime:
         """Return our error for one of SQLAlchemy's."""
         found = classify.facts(error)
         # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
-        committing = not error.statement or hasattr(found.driver_error, "carried_commit")
+        committing = not error.statement or any(hasattr(link, "carried_commit") for link in classify.chain(error))
         phase = Phase.COMMIT if committing else Phase.STATEMENT
         return classify.explain(found, classify.classify(found, phase), phase, self.where)
 

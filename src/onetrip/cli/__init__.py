@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from onetrip.cli import doctor as _doctor  # noqa: F401 - each import adds its commands
+from onetrip.cli import bench as _bench  # noqa: F401 - each import adds its commands
+from onetrip.cli import doctor as _doctor  # noqa: F401
 from onetrip.cli import local as _local  # noqa: F401
 from onetrip.cli import settings as _settings  # noqa: F401
 from onetrip.cli import url as _url  # noqa: F401

@@ -4,8 +4,9 @@ In ``conftest.py``::
 
     pytest_plugins = ["onetrip.testing"]
 
-Fixtures to use: ``db``, ``async_db``, ``onetrip_url``. Fixtures to override: ``onetrip_databases`` (the application's
-own Database objects) and ``onetrip_schema``. Marker: ``committed``. Nothing heavy is imported before a fixture is used.
+Fixtures to use: ``db``, ``async_db``, ``onetrip_url``, ``trip_budget``. Fixtures to override: ``onetrip_databases``
+(the application's own Database objects) and ``onetrip_schema``. Marker: ``committed``. Nothing heavy is imported before
+a fixture is used.
 
 PYTEST_DONT_REWRITE: a conftest.py that imports ``require_disposable`` as well must not be warned.
 """
@@ -21,6 +22,7 @@ import pytest
 
 if TYPE_CHECKING:
     from onetrip import AsyncDatabase, Database
+    from onetrip.testing._budget import TripBudget
     from onetrip.testing._marker import require_disposable
     from onetrip.testing._worker import Stage, Worker
 
@@ -96,12 +98,26 @@ def async_db(onetrip_test: Stage) -> Iterator[AsyncDatabase]:
 
 
 @pytest.fixture
+def trip_budget(onetrip_test: Stage) -> TripBudget:
+    """Give a limit for the network trips of a block, to be called with how many it may take; ``exactly=`` is exact.
+
+    Only a real transaction has real trips: the test gets a database of its own, as if it were marked ``committed``.
+    """
+    from onetrip.testing._budget import TripBudget
+
+    if onetrip_test.relay is None:
+        raise pytest.UsageError("trip_budget came too late: name it as an argument of the test, or in usefixtures")
+    return TripBudget(onetrip_test.relay, one_trip=onetrip_test.one_trip)
+
+
+@pytest.fixture
 def onetrip_test(
     request: pytest.FixtureRequest, onetrip_worker: Worker, onetrip_databases: Sequence[Any]
 ) -> Iterator[Stage]:
-    """Open the transaction of this test, or make its own database if it is marked ``committed``."""
+    """Open the transaction of this test, or make its own database if it is marked ``committed`` or counts trips."""
     committed = request.node.get_closest_marker("committed") is not None
-    with onetrip_worker.test(onetrip_databases, committed=committed) as test:
+    counted = "trip_budget" in request.fixturenames
+    with onetrip_worker.test(onetrip_databases, committed=committed, counted=counted) as test:
         yield test
 
 

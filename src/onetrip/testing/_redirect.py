@@ -16,6 +16,7 @@ from onetrip.database import Database
 from onetrip.settings import Settings
 from onetrip.testing._databases import settings_for
 from onetrip.testing._dialect import shared_engine
+from onetrip.testing._loops import drain_with_loop, terminate_idle
 from onetrip.testing._seat import Seat
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class OneTransaction:
         runtime = Runtime(database.settings, engine, Ledger(), self._runtime.where, timeouts_at_startup=True)
         return runtime, AsyncEngine(engine) if asynchronous else engine
 
+    def release(self, runtime: Runtime) -> None:
+        """Keep the connection: it is the worker's."""
+
     def close(self) -> None:
         """Close the connection."""
         self.seat.close()
@@ -55,20 +59,35 @@ class OneTransaction:
 
 
 class RealCommits:
-    """Let databases work on another database with pools and drivers of their own."""
+    """Let databases work on another database with pools and drivers of their own.
 
-    def __init__(self, url: str) -> None:
+    ``keep_idle`` lets connections rest in the pool, as in production, until the test or its event loop ends.
+    """
+
+    def __init__(self, url: str, *, keep_idle: bool = False) -> None:
         self._url = url
+        self._keep_idle = keep_idle
 
     def replacement(self, database: Database | AsyncDatabase) -> tuple[Runtime, Engine | AsyncEngine]:
         """Return what the database is to work on."""
         settings = settings_for(database.settings, self._url)
-        runtime, engine = (
-            open_async(None, settings) if isinstance(database, AsyncDatabase) else open_sync(None, settings)
-        )
-        # A connection that rests in a pool would belong to an event loop that ends with the test.
-        runtime.ledger.keep_idle = False
-        return runtime, engine
+        if not isinstance(database, AsyncDatabase):
+            runtime, engine = open_sync(None, settings)
+            runtime.ledger.keep_idle = self._keep_idle
+            return runtime, engine
+        runtime, async_engine = open_async(None, settings)
+        runtime.ledger.keep_idle = self._keep_idle
+        if self._keep_idle:
+            # A connection that rests in a pool would belong to an event loop that ends with the test.
+            drain_with_loop(runtime)
+        return runtime, async_engine
+
+    def release(self, runtime: Runtime) -> None:
+        """Close what still rests in the pool."""
+        if runtime.engine.dialect.is_async:
+            terminate_idle(runtime)
+        else:
+            runtime.drain()
 
 
 @contextmanager
@@ -82,4 +101,6 @@ def redirected(target: OneTransaction | RealCommits, *databases: Database | Asyn
         yield
     finally:
         for database, own in zip(databases, before, strict=True):
+            if (runtime := database._runtime) is not own["_runtime"]:  # noqa: SLF001
+                target.release(runtime)
             vars(database).update(own)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from onetrip._core.url import parse_url
+from onetrip._engine.relay import Relay
 from onetrip.aio import AsyncDatabase
 from onetrip.database import Database
 from onetrip.errors import UnsafeUse
 from onetrip.settings import Settings
-from onetrip.testing._databases import Databases, settings_for
+from onetrip.testing._databases import Databases, Url, settings_for
 from onetrip.testing._redirect import OneTransaction, RealCommits, redirected
 from onetrip.testing._schema import environment_for
 from onetrip.testing._server import run_settings
@@ -23,10 +25,18 @@ if TYPE_CHECKING:
 class Stage:
     """Give Database objects that work where the test works."""
 
-    def __init__(self, url: str, target: OneTransaction | RealCommits, settings: Settings) -> None:
+    def __init__(
+        self, url: str, target: OneTransaction | RealCommits, settings: Settings, relay: Relay | None = None
+    ) -> None:
         self.url = url
         self.target = target
+        self.relay = relay
         self._settings = settings
+
+    @property
+    def one_trip(self) -> bool:
+        """Say whether the databases of this test are over the dialects that do not wait for a ROLLBACK."""
+        return self._settings.one_trip
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -99,18 +109,25 @@ class Worker:
             yield
 
     @contextmanager
-    def test(self, databases: Sequence[Any], *, committed: bool) -> Iterator[Stage]:
-        """Have everything work in the one transaction of a test, or on a database of its own."""
-        where: AbstractContextManager[Stage] = self._own_database() if committed else self._one_transaction()
+    def test(self, databases: Sequence[Any], *, committed: bool, counted: bool = False) -> Iterator[Stage]:
+        """Have everything work in the one transaction of a test, or on a database of its own, its trips counted."""
+        where: AbstractContextManager[Stage] = self._one_transaction()
+        if committed or counted:
+            where = self._own_database(counted=counted)
         with where as stage, _environment(stage.url), redirected(stage.target, *databases):
             yield stage
 
     @contextmanager
-    def _own_database(self) -> Iterator[Stage]:
+    def _own_database(self, *, counted: bool) -> Iterator[Stage]:
         name = self._databases.clone()
         try:
             url = self._databases.url(name)
-            yield Stage(url, RealCommits(url), self._settings)
+            if counted:
+                with Relay.before(parse_url(url)) as relay:
+                    through = Url(relay.through(parse_url(url)).render())
+                    yield Stage(through, RealCommits(through, keep_idle=True), self._settings, relay)
+            else:
+                yield Stage(url, RealCommits(url), self._settings)
         finally:
             self._databases.drop(name)
 

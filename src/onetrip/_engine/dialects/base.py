@@ -127,10 +127,18 @@ class TripDialect(Stock):
         perform = super().do_executemany
         self._with_replay(perform, cursor, (statement, parameters), context)
 
+    def ending_of(self, context: Any) -> str | None:
+        """Return what rides behind this execution, if anything."""
+        return replay.ending_of(context)
+
+    def take_over(self, new: Any, lost: Any) -> None:
+        """Let a fresh connection go on with the transaction of one that was lost before its first answer."""
+        self.get_driver_connection(new).take_over(self.get_driver_connection(lost))
+
     def _with_replay(self, perform: Any, cursor: Any, arguments: tuple[Any, ...], context: Any) -> None:
         if context is None:
             return perform(cursor, *arguments)  # type: ignore[no-any-return]
-        ending = replay.ending_of(context)
+        ending = self.ending_of(context)
         if ending:
             trip_of(context.root_connection.connection.dbapi_connection).ending = ending  # type: ignore[union-attr]
         try:

@@ -10,8 +10,8 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 PATIENCE = 0.005
 """Seconds for which a ROLLBACK waits for a statement to ride with."""
@@ -44,6 +44,12 @@ class _Debts:
             for connection in paid + late:
                 del self._since[connection]
         return late
+
+    def all(self) -> list[Any]:
+        """Take out and return all of them."""
+        with self._lock:
+            everybody, self._since = list(self._since), {}
+        return everybody
 
     def __bool__(self) -> bool:
         return bool(self._since)
@@ -91,7 +97,8 @@ class OfLoops:
     """Pay the debts of asyncio connections, each in its own event loop."""
 
     def __init__(self) -> None:
-        self._debts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Debts] = WeakKeyDictionary()
+        self._debts: dict[asyncio.AbstractEventLoop, _Debts] = {}
+        self._ends: dict[asyncio.AbstractEventLoop, AsyncIterator[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def owe(self, connection: Any) -> None:
@@ -100,17 +107,41 @@ class OfLoops:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # the loop is over, and the connection with it
-        debts = self._debts.setdefault(loop, _Debts())
+        if loop not in self._debts:
+            self._enter(loop)
+        debts = self._debts[loop]
         if debts.add(connection):
             loop.call_later(PATIENCE, self._look, loop, debts)
 
+    def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        for other in [other for other in self._debts if other.is_closed()]:
+            del self._debts[other], self._ends[other]
+        debts = self._debts[loop] = _Debts()
+        # Whoever closes a loop in order ends its asynchronous generators first: one tells us that it is time.
+        self._ends[loop] = end = _end(debts)
+        self._keep(loop.create_task(_start(end)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)  # asyncio itself keeps only weak references to its tasks
+        task.add_done_callback(self._tasks.discard)
+
     def _look(self, loop: asyncio.AbstractEventLoop, debts: _Debts) -> None:
         for connection in debts.due():
-            task = loop.create_task(_pay_async(connection))
-            self._tasks.add(task)  # asyncio itself keeps only weak references to its tasks
-            task.add_done_callback(self._tasks.discard)
+            self._keep(loop.create_task(_pay_async(connection)))
         if debts:
             loop.call_later(PATIENCE, self._look, loop, debts)
+
+
+async def _end(debts: _Debts) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for connection in debts.all():
+            await _pay_async(connection)
+
+
+async def _start(end: AsyncIterator[None]) -> None:
+    await anext(end)
 
 
 async def _pay_async(connection: Any) -> None:

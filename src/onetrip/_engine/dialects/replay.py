@@ -30,7 +30,7 @@ def allowed(context: Any, cursor: Any, error: BaseException) -> bool:
     trip = trip_of(connection)
     if trip is None or not context.dialect.is_disconnect(error, connection, cursor):
         return False
-    if ending_of(context) and not (trip.opening and "READ ONLY" in trip.opening[0]):
+    if context.dialect.ending_of(context) and not (trip.opening and "READ ONLY" in trip.opening[0]):
         error.carried_commit = True  # type: ignore[attr-defined]
         return False
     # SQLAlchemy reads the rows of each batch of INSERTs from the cursor that it began with.
@@ -53,7 +53,6 @@ def on_a_fresh_connection(context: Any, error: BaseException) -> None:
         fairy.dbapi_connection = old
         connection.invalidate(error)
         raise
-    driver = context.dialect.get_driver_connection
-    driver(new).take_over(driver(old))
-    trip_of(new).ending = ending_of(context)  # type: ignore[union-attr]
+    context.dialect.take_over(new, old)
+    trip_of(new).ending = context.dialect.ending_of(context)  # type: ignore[union-attr]
     context.cursor = context.create_cursor()
