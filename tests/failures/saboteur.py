@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from tests.harness.proxy import CHUNK, Link, Proxy
@@ -61,9 +62,11 @@ class Saboteur(Proxy):
     ) -> None:
         while data := await reader.read(CHUNK):
             if doomed.is_set():
-                if READY in data:
-                    return
-                continue
+                # asyncpg prepares without asking for ReadyForQuery.
+                with suppress(TimeoutError):
+                    while READY not in data and (more := await asyncio.wait_for(reader.read(CHUNK), 0.3)):
+                        data = more
+                return
             client.write(data)
             if data[-6:-1] == READY:
                 ready.set()

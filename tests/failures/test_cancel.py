@@ -16,6 +16,7 @@ from onetrip import AsyncDatabase, errors
 from tests.contract.face import MODES, Face, Mode
 from tests.failures.book import BOTH, INSERT
 from tests.harness.postgres import APP, Postgres
+from tests.harness.proxy import Proxy
 from tests.harness.wait import until_async
 
 Open = Callable[..., Face]
@@ -218,3 +219,22 @@ async def test_cancelled_work_stops_on_the_server(
     await until_async(lambda: not active(), timeout=1, message="it still runs")
     await until_async(lambda: all(backend.state == "idle" for backend in postgres.backends(written)), timeout=1)
     assert db.stats().in_use == 0
+
+
+async def test_who_waits_behind_a_cancelled_connect_is_served(
+    open_trip: Open, postgres: Postgres, database: str, mode: Mode
+) -> None:
+    """A place in the pool that came free without a connection is not lost on those who wait for one."""
+    with Proxy(postgres.port) as proxy:
+        db = open_trip(proxy.url(postgres.url(database)), pool_max=1)
+        proxy.deaf()
+        first = asyncio.ensure_future(db.ping())
+        await until_async(lambda: proxy.accepted == 1)
+        others = [asyncio.ensure_future(db.ping()) for _ in range(3)]
+        await until_async(lambda: db.stats().waiting == 3)
+        proxy.hear()
+        first.cancel()
+        await asyncio.wait_for(asyncio.gather(*others), 10)
+        await asyncio.gather(first, return_exceptions=True)
+        await db.close()
+        await until_async(lambda: proxy.open_links == 0)

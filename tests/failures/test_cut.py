@@ -7,7 +7,7 @@ import pytest
 
 from onetrip import errors
 from tests.contract.face import Face
-from tests.failures.book import READS, Book, Request, execute, transaction
+from tests.failures.book import INSERT, READS, Book, Request, execute, transaction
 from tests.failures.saboteur import FATES, Fate, Saboteur
 from tests.harness.postgres import Postgres
 from tests.harness.wait import until_async
@@ -34,17 +34,13 @@ async def db(open_trip: Open, saboteur: Saboteur, postgres: Postgres, written: s
 
 @pytest.fixture
 def strike(saboteur: Saboteur, postgres: Postgres, written: str) -> Strike:
-    """End the connection around the next packet of a request, or a later one; once."""
+    """End the connection around the next packet of a request, once."""
 
-    async def strike(fate: Fate, *, packet: int = 1) -> None:
-        await at_rest(postgres, written)  # a ROLLBACK that comes late would be the next packet
-        left = [packet]
-
-        def plan() -> Fate | None:
-            left[0] -= 1
-            return fate if left[0] == 0 else None
-
-        saboteur.plan = plan
+    async def strike(fate: Fate, *, inside: bool = False) -> None:
+        if not inside:
+            await at_rest(postgres, written)  # a ROLLBACK that comes late would be the next packet
+        fates = [fate]
+        saboteur.plan = lambda: fates.pop() if fates else None
 
     return strike
 
@@ -88,11 +84,11 @@ async def test_a_transaction_s_first_flight_is_replayed(
 async def test_a_later_statement_is_not(db: Face, strike: Strike, postgres: Postgres, written: str, fate: Fate) -> None:
     """The transaction's earlier statements are gone with the connection: ConnectionLost, and nothing is there."""
     book = Book()
-    packets = 3 if db.db.settings.driver == "asyncpg" else 2
-    await strike(fate, packet=packets)
     with pytest.raises(errors.ConnectionLost) as lost:
-        async with book.entry() as n:
-            await transaction(db, n)
+        async with book.entry() as n, db.transaction() as session:
+            await session.exec(INSERT, params={"n": n, "half": 1})
+            await strike(fate, inside=True)
+            await session.exec(INSERT, params={"n": n, "half": 2})
     assert lost.value.retry is errors.Retry.YES
     await at_rest(postgres, written, 0)
     book.check(postgres, written)
@@ -108,8 +104,12 @@ async def test_an_execute_is_never_repeated(
         await strike(fate)
         async with book.entry() as n:
             await execute(db, n)
-    assert len(book.unknown) == 3
-    await at_rest(postgres, written, 0 if fate == "unsent" else 3)
+    if db.db.settings.driver == "asyncpg":  # which prepares on a new connection first: that much is replayed
+        assert book.acknowledged | book.unknown == {1, 2, 3}
+        await at_rest(postgres, written)
+    else:
+        assert len(book.unknown) == 3
+        await at_rest(postgres, written, 0 if fate == "unsent" else 3)
     book.check(postgres, written)
 
 

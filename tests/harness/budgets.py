@@ -12,7 +12,7 @@ BUDGETS = {  # seconds on two cores, without tests marked slow
     "dialects": 5,
     "doctor": 40,
     "examples": 65,
-    "failures": 40,
+    "failures": 60,
     "fastapi": 35,
     "harness_selftest": 25,
     "local": 70,

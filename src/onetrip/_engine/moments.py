@@ -3,6 +3,7 @@
 import time
 
 Moment = tuple[float, float]
+LONG_AGO: Moment = (float("-inf"), float("-inf"))
 
 
 def moment() -> Moment:

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.util import queue
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
@@ -15,7 +16,7 @@ from onetrip._core.deadline import sooner
 from onetrip._core.figures import PoolStats, percentiles
 from onetrip._engine import budget
 from onetrip._engine.idle import Sweeper
-from onetrip._engine.moments import rested
+from onetrip._engine.moments import LONG_AGO, rested
 from onetrip.errors import DatabaseBusy, DatabaseClosed, DeadlineExceeded
 
 REMEMBERED = 1000
@@ -98,8 +99,15 @@ class TripPool(QueuePool):
         try:
             return self._create_connection()
         except BaseException:
-            self._dec_overflow()
+            self._give_up_place()
             raise
+
+    def _give_up_place(self) -> None:
+        """Let the next in line try to connect: a place that is merely free wakes nobody."""
+        if self.ledger.waiting:
+            self._pool.put(_ConnectionRecord(self, connect=False), block=False)
+        else:
+            self._dec_overflow()
 
     def _wait_in_line(self) -> ConnectionPoolEntry:
         began = time.monotonic()
@@ -152,7 +160,7 @@ class TripPool(QueuePool):
                     record = self._pool.get(block=False)
                 except queue.Empty:
                     return soonest
-                left = rest - rested(record.info["onetrip.used"])
+                left = rest - rested(record.info.get("onetrip.used", LONG_AGO))
                 if left > 0 or self.checkedin() + self.checkedout() <= floor:
                     kept.append(record)
                     soonest = min(left if left > 0 else rest, soonest or rest)

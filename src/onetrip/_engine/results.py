@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import sqlmodel  # noqa: F401  first and whole: threads that enter it by two doors lock each other out (seen)
 from sqlalchemy import Connection, Delete, Executable, Insert, Result, Row, Update, inspect
 from sqlalchemy.exc import ResourceClosedError
 from sqlmodel.sql.expression import SelectOfScalar

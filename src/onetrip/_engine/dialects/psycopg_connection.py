@@ -127,7 +127,10 @@ class AsyncTripConnection(Rides, psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, the transaction that nobody needs any more first."""
-        await bridge.finish(self._close())
+        if self.trip.owes_rollback or self.lock.locked():
+            await bridge.finish(self._close())
+        else:
+            await super().close()  # which waits for nothing
 
     async def _close(self) -> None:
         try:
