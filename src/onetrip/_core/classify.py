@@ -95,7 +95,7 @@ _LOST_TEXTS = (
     r"|connection reset|broken pipe|terminating connection|connection not open|could not (receive|send) data"
     r"|connection has been closed|connection pointer is null|no connection to the server|connection timed out"
     r"|cannot exit pipeline mode while busy"
-    r"|received \d+ results from command",  # psycopg, where a pooler adds its own farewell to the server's
+    r"|received \d+ results from command"  # psycopg, where a pooler adds its own farewell to the server's
 )
 
 
