@@ -15,6 +15,8 @@ from typing import Any
 
 PATIENCE = 0.005
 """Seconds for which a ROLLBACK waits for a statement to ride with."""
+TICK = 0.005
+"""Seconds between two looks of the thread while something is owed."""
 LONGEST = 5.0
 """Seconds that a ROLLBACK may take before its connection counts as dead."""
 
@@ -76,7 +78,7 @@ class OfThreads:
             self._wake.wait()
             self._wake.clear()
             while self._debts:
-                time.sleep(PATIENCE)  # not a wait for something: this is the patience
+                time.sleep(TICK)  # not a wait for something: this is the patience
                 _pay_all(self._debts.due())
 
 
