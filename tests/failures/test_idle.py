@@ -54,7 +54,7 @@ async def test_the_floor_is_kept_where_nothing_sleeps(opened: Open, postgres: Po
 
 async def test_used_ones_stay(opened: Open, postgres: Postgres, database: str) -> None:
     """Only rest counts: who is used again and again is kept, the others go."""
-    db = opened(postgres.url(database), pool_idle=0.4, pool_min=0)
+    db = opened(postgres.url(database), pool_idle=1, pool_min=0)
     await fill(db, 3)
 
     async def used() -> bool:
