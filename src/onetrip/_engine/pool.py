@@ -153,25 +153,38 @@ class TripPool(QueuePool):
     def retire_idle(self, rest: float, floor: int) -> float | None:
         """Close what nobody has used for ``rest`` seconds; return when the next one is due, None if there is none."""
         kept: list[ConnectionPoolEntry] = []
+        tired: list[ConnectionPoolEntry] = []
         soonest = None
+        for record in self._all_idle():
+            left = rest - rested(record.info.get("onetrip.used", LONG_AGO))
+            if left > 0 or self.checkedin() + self.checkedout() - len(tired) <= floor:
+                kept.append(record)
+                soonest = min(left if left > 0 else rest, soonest or rest)
+            else:
+                tired.append(record)
+        # Closing may take a trip: those that stay are back before it.
+        self._put_back(kept)
         try:
-            while True:
-                try:
-                    record = self._pool.get(block=False)
-                except queue.Empty:
-                    return soonest
-                left = rest - rested(record.info.get("onetrip.used", LONG_AGO))
-                if left > 0 or self.checkedin() + self.checkedout() <= floor:
-                    kept.append(record)
-                    soonest = min(left if left > 0 else rest, soonest or rest)
-                else:
-                    record.info["onetrip.reason"] = "idle"
-                    self._dec_overflow()
-                    record.close()
+            while tired:
+                record = tired.pop()
+                record.info["onetrip.reason"] = "idle"
+                self._dec_overflow()
+                record.close()
         finally:
-            # Also when closing is cancelled, at the end of an event loop: the next one finds them here.
-            for record in reversed(kept):
-                self._pool.put(record, block=False)
+            self._put_back(tired)  # where closing was cancelled, at the end of an event loop
+        return soonest
+
+    def _all_idle(self) -> list[ConnectionPoolEntry]:
+        taken: list[ConnectionPoolEntry] = []
+        while True:
+            try:
+                taken.append(self._pool.get(block=False))
+            except queue.Empty:
+                return taken
+
+    def _put_back(self, records: list[ConnectionPoolEntry]) -> None:
+        for record in reversed(records):
+            self._pool.put(record, block=False)
 
     def recreate(self) -> QueuePool:
         pool = super().recreate()
