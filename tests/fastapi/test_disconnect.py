@@ -105,6 +105,6 @@ async def test_a_client_that_hangs_up_does_not_half_write(
         writer.close()
         await writer.wait_closed()
     await until_async(lambda: len(rows()) == 20)
-    assert db.stats().in_use == 0
+    await until_async(lambda: db.stats().in_use == 0)
     server.should_exit = True
     await serving
