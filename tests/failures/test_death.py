@@ -54,7 +54,7 @@ def kill(request: pytest.FixtureRequest, frail: Postgres, frail_database: str) -
     }[request.param]
 
 
-@pytest.mark.parametrize(("rounds", "at_once"), [(2, 5), pytest.param(40, AT_ONCE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("rounds", "at_once"), [(2, 5), pytest.param(10, AT_ONCE, marks=pytest.mark.slow)])
 async def test_no_request_notices(
     open_trip: Open, frail: Postgres, frail_database: str, kill: Callable[[], object], rounds: int, at_once: int
 ) -> None:
@@ -65,7 +65,7 @@ async def test_no_request_notices(
     assert sum(db.stats().discarded.values()) >= rounds
 
 
-@pytest.mark.parametrize(("rounds", "at_once"), [(2, 5), pytest.param(40, AT_ONCE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("rounds", "at_once"), [(2, 5), pytest.param(10, AT_ONCE, marks=pytest.mark.slow)])
 async def test_nor_a_pooler_s_end(
     open_trip: Open, frail_pooler: PgBouncer, frail_database: str, rounds: int, at_once: int
 ) -> None:
