@@ -1,7 +1,7 @@
 """When a connection turns out dead under the first statement of a transaction: once more, on a fresh one.
 
 Nothing can have happened on the server: no COMMIT was sent. What is not replayed: a statement that carried its own
-COMMIT and may write, anything in autocommit, anything after the first answer.
+COMMIT and may write, anything a user runs in autocommit, anything after the first answer.
 """
 
 from __future__ import annotations
