@@ -86,6 +86,11 @@ async def test_nor_what_happens_behind_a_pooler(open_trip: Open, frail_pooler: P
     """PgBouncer's own connections ended, between requests: the client's live on."""
     url = frail_pooler.url(frail_database)
     db, book = open_trip(url, pool_max=5, pooler="transaction"), Book()
-    await deaths(db, lambda: terminate(frail_pooler.upstream, frail_database), book, rounds=3, at_once=5)
+
+    def kill() -> None:
+        terminate(frail_pooler.upstream, frail_database)
+        until(lambda: not frail_pooler.servers(frail_database))  # it reads of the end a moment later
+
+    await deaths(db, kill, book, rounds=3, at_once=5)
     book.check(frail_pooler.upstream, frail_database)
     assert db.stats().discarded == {}

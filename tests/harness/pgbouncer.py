@@ -95,6 +95,7 @@ class PgBouncer(ServerProcess):
 
     def start(self) -> None:
         """Start the pooler and wait until it accepts connections; the upstream may be down."""
+        self.settings["pidfile"].unlink(missing_ok=True)  # killed before it wrote its number, it left an empty file
         self.spawn(self.program, self.folder / "pgbouncer.ini")
         self.wait_until_accepting()
 
@@ -135,6 +136,10 @@ class PgBouncer(ServerProcess):
     def clients(self, database: str) -> list[dict[str, Any]]:
         """Return the clients that are connected to a database."""
         return [client for client in self.admin("SHOW CLIENTS") if client["database"] == database]
+
+    def servers(self, database: str) -> list[dict[str, Any]]:
+        """Return the pooler's own connections to a database."""
+        return [server for server in self.admin("SHOW SERVERS") if server["database"] == database]
 
     def forget(self, database: str) -> None:
         """Close every connection to a database, on both sides; the next client opens new ones."""
