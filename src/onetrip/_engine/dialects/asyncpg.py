@@ -23,10 +23,11 @@ from onetrip._engine import bridge
 from onetrip._engine.dialects.asyncpg_connection import TripConnection, close_without_loop, looks_alive
 from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.dialects.harmless import harmless
+from onetrip._engine.dialects.replay import READ_ONLY
 from onetrip._engine.dialects.trip import trip_of
 
-PLAIN, READ_ONLY = ("BEGIN",), ("BEGIN READ ONLY",)
-"""Openings that a statement may do without, the second where it cannot write: it is a transaction by itself."""
+PLAIN = ("BEGIN",)
+"""The opening that any single statement may do without: it is a transaction by itself."""
 
 
 class _Cursor(AsyncAdapt_asyncpg_cursor):
@@ -123,6 +124,12 @@ class Adapted(AsyncAdapt_asyncpg_connection):
     def rollback(self) -> None:
         """Owe a ROLLBACK; nothing is sent, and nothing awaited."""
         self._connection.trip.forget()
+        if self._transaction is not None:
+            self._transaction = None
+            self._connection.leave()
+
+    def start_anew(self) -> None:
+        """Leave the transaction that its first statement ruined; the next statement opens it again."""
         if self._transaction is not None:
             self._transaction = None
             self._connection.leave()
@@ -234,6 +241,20 @@ class TripAsyncpg(TripDialect, PGDialect_asyncpg):
 
     def take_over(self, new: Any, lost: Any) -> None:
         new.take_over(lost)
+
+    def _with_replay(self, perform: Any, cursor: Any, arguments: tuple[Any, ...], context: Any) -> None:
+        adapted = cursor._adapt_connection
+        first = isinstance(adapted, Adapted) and adapted._transaction is None
+        try:
+            super()._with_replay(perform, cursor, arguments, context)
+        except self.loaded_dbapi.InvalidCachedStatementError:
+            if not first or context is None:
+                raise
+            # A migration went by. Nothing but this statement was in the transaction: it opens anew, and plans anew.
+            self._invalidate_schema_cache()  # type: ignore[no-untyped-call]
+            context.pre_exec()
+            adapted.start_anew()
+            super()._with_replay(perform, cursor, arguments, context)
 
 
 def _said_by_server(error: BaseException) -> bool:
