@@ -54,7 +54,7 @@ class _ServerSideCursor(AsyncAdapt_asyncpg_ss_cursor, _Cursor):
 class Adapted(AsyncAdapt_asyncpg_connection):
     """Be SQLAlchemy's adapter; what opens a transaction is one trip, with the ROLLBACK of the one before."""
 
-    __slots__ = ("loop", "process")
+    __slots__ = ("is_set_up", "loop", "process")
     _cursor_cls = _Cursor
     _ss_cursor_cls = _ServerSideCursor
     _connection: Any
@@ -64,6 +64,8 @@ class Adapted(AsyncAdapt_asyncpg_connection):
         self._execute_mutex = connection.lock
         self.loop = asyncio.get_running_loop()
         self.process = os.getpid()
+        self.is_set_up = False
+        """Types are registered, which takes trips."""
 
     async def _start_transaction(self) -> None:
         connection, trip = self._connection, self._connection.trip
@@ -210,6 +212,29 @@ class TripAsyncpg(TripDialect, PGDialect_asyncpg):
     @classmethod
     def import_dbapi(cls) -> Any:
         return _Dbapi(asyncpg)  # type: ignore[no-untyped-call]
+
+    def connect(self, *arguments: Any, **options: Any) -> Any:
+        connection: Any = super().connect(*arguments, **options)
+        # Here, not in the pool's event: a connection that dies meanwhile is one that could not be made.
+        if isinstance(connection, Adapted):
+            try:
+                self.on_connect()(connection)
+            except BaseException as error:
+                connection.terminate()
+                if isinstance(error, Exception):
+                    connection._handle_exception(error)
+                raise
+            connection.is_set_up = True
+        return connection
+
+    def on_connect(self) -> Any:
+        set_up = super().on_connect()  # type: ignore[no-untyped-call]
+
+        def on_connect(connection: Any) -> None:
+            if not getattr(connection, "is_set_up", False):
+                set_up(connection)
+
+        return on_connect
 
     def server_version(self, connection: Any) -> int:
         version = connection.get_server_version()
