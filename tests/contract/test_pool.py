@@ -130,6 +130,19 @@ async def test_a_connection_in_use_at_close_is_closed_when_it_comes_back(db: Fac
     assert await db.fetch_value(text("SELECT count(*) FROM account")) == 1
 
 
+@pytest.mark.parametrize("waiting", [1, 3])
+async def test_close_refuses_who_waits(open_face: Open, waiting: int) -> None:
+    """Whoever stands in line when the database closes is told so when the place comes free, not after a time-out."""
+    db = open_face(pool_max=1)
+    async with db.transaction() as session:
+        await session.exec(ONE)
+        waiters = [asyncio.ensure_future(db.fetch_value(ONE)) for _ in range(waiting)]
+        await until_async(lambda: db.stats().waiting == waiting)
+        await db.close()
+    assert {type(error) for error in await asyncio.gather(*waiters, return_exceptions=True)} == {errors.DatabaseClosed}
+    assert (db.stats().idle, db.stats().in_use, db.stats().waiting) == (0, 0, 0)
+
+
 async def test_ping_measures_and_names_the_server(db: Face) -> None:
     """One round to the server and back, with its version."""
     ping = await db.ping()

@@ -74,6 +74,10 @@ class Ledger:
             )
 
 
+def _closed() -> DatabaseClosed:
+    return DatabaseClosed("this Database is closed", hint="make a new one, or open() it again")
+
+
 class TripPool(QueuePool):
     """Hand out idle connections newest first, open up to the size, then let callers wait in line."""
 
@@ -82,7 +86,7 @@ class TripPool(QueuePool):
 
     def _do_get(self) -> ConnectionPoolEntry:
         if self.ledger.closed:
-            raise DatabaseClosed("this Database is closed", hint="make a new one, or open() it again")
+            raise _closed()
         budget.remaining()
         try:
             entry = self._pool.get(block=False)
@@ -104,7 +108,7 @@ class TripPool(QueuePool):
 
     def _give_up_place(self) -> None:
         """Let the next in line try to connect: a place that is merely free wakes nobody."""
-        if self.ledger.waiting:
+        if self.ledger.waiting > self._pool.qsize():
             self._pool.put(_ConnectionRecord(self, connect=False), block=False)
         else:
             self._dec_overflow()
@@ -121,6 +125,10 @@ class TripPool(QueuePool):
         finally:
             self.ledger.count("waiting", -1)
             self.ledger.waited(time.monotonic() - began)
+        if self.ledger.closed:
+            self._give_up_place()
+            entry.close()
+            raise _closed()
         return entry
 
     def _refusal(self, waited: float, limit: float) -> DatabaseBusy | DeadlineExceeded:
@@ -141,14 +149,15 @@ class TripPool(QueuePool):
             self.drain()
 
     def drain(self) -> None:
-        """Close every idle connection; those in use stay with their users."""
-        while True:
-            try:
-                record = self._pool.get(block=False)
-            except queue.Empty:
-                return
-            self._dec_overflow()
-            record.close()
+        """Close every idle connection; those in use stay with their users, and who waits in line gets a free place."""
+        records = self._all_idle()
+        try:
+            while records:
+                record = records.pop()
+                self._give_up_place()  # before closing, which may be cancelled
+                record.close()
+        finally:
+            self._put_back(records)
 
     def dispose(self) -> None:
         """Close every idle connection; cancelled at one of them, the pool keeps the others and all of its places."""
