@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from onetrip._engine import bridge, budget
 from onetrip._engine.factory import open_async
 from onetrip._engine.request import annotation, injectable, request_session
-from onetrip._engine.runtime import Done, Ping
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from onetrip._core.figures import PoolStats
     from onetrip._core.preamble import Preamble
+    from onetrip._engine.answers import Done, Ping
     from onetrip.settings import Settings
 
 T = TypeVar("T")
@@ -223,6 +223,7 @@ class AsyncDatabase:
     async def ping(self) -> Ping:
         """Ask the server for its version: proof that the whole way there works."""
         from onetrip._engine import results
+        from onetrip._engine.answers import Ping
 
         began = time.monotonic()
         async with self.read() as session:

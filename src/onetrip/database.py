@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from onetrip._engine import budget
 from onetrip._engine.factory import open_sync
 from onetrip._engine.request import annotation, injectable, request_session
-from onetrip._engine.runtime import Done, Ping
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from onetrip._core.figures import PoolStats
     from onetrip._core.preamble import Preamble
+    from onetrip._engine.answers import Done, Ping
     from onetrip.settings import Settings
 
 T = TypeVar("T")
@@ -216,6 +216,7 @@ class Database:
     def ping(self) -> Ping:
         """Ask the server for its version: proof that the whole way there works."""
         from onetrip._engine import results
+        from onetrip._engine.answers import Ping
 
         began = time.monotonic()
         with self.read() as session:

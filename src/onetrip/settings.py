@@ -3,9 +3,8 @@
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
 
-import certifi
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,10 +24,12 @@ from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
-from onetrip._explanation import Explanation, explain
 from onetrip._sources import FOUND, embedded_url, gather, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
+
+if TYPE_CHECKING:
+    from onetrip._explanation import Explanation
 
 Driver = Literal["psycopg", "psycopg2", "asyncpg"]
 Pooler = Literal["auto", "none", "transaction", "session"]
@@ -242,16 +243,24 @@ class Settings(BaseModel):
             )
         return found
 
-    def explain(self) -> list[Explanation]:
+    def explain(self) -> "list[Explanation]":
         """Say of each setting its value, where it came from, and what was adjusted; opens and starts nothing."""
+        from onetrip._explanation import explain
+
         return explain(self, self._found, self._migration, self._check_profile())
 
     def _check_profile(self) -> tuple[str, ...]:
         """Refuse at once what the driver will not take, and return what becomes stronger than written."""
         if self._url is None:
             return ()
-        profile = connect_profile(self._url, self.driver, ca_bundle=certifi.where(), pooled=self.endpoint.pooled)
+        profile = connect_profile(self._url, self.driver, ca_bundle=_ca_bundle, pooled=self.endpoint.pooled)
         return profile.notes
+
+
+def _ca_bundle() -> str:
+    import certifi
+
+    return certifi.where()
 
 
 def _try_password_file(values: dict[str, Any], found: Found) -> None:

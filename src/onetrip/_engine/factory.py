@@ -85,7 +85,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
     profile = connect_profile(
         target,
         settings.driver,
-        ca_bundle=ca_bundle(),
+        ca_bundle=ca_bundle,
         connect_timeout=settings.connect_timeout,
         application_name=APPLICATION_NAME,
         pooled=endpoint.pooled,
