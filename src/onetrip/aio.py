@@ -38,12 +38,12 @@ class AsyncDatabase:
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._runtime, self._engine = open_async(url, settings)
+        self._runtime = open_async(url, settings)
 
     @property
     def engine(self) -> AsyncEngine:
         """Return SQLAlchemy's engine, for what this class does not do."""
-        return self._engine
+        return self._runtime.async_engine
 
     @property
     def settings(self) -> Settings:

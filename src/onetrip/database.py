@@ -36,12 +36,12 @@ class Database:
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._runtime, self._engine = open_sync(url, settings)
+        self._runtime = open_sync(url, settings)
 
     @property
     def engine(self) -> Engine:
         """Return SQLAlchemy's engine, for what this class does not do."""
-        return self._engine
+        return self._runtime.engine
 
     @property
     def settings(self) -> Settings:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from onetrip.errors import ConnectFailed, DatabaseError, Phase
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from onetrip._core.figures import PoolStats
     from onetrip.settings import Settings
@@ -39,6 +41,13 @@ class Runtime:
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
         forked.runtimes.add(self)
+
+    @cached_property
+    def async_engine(self) -> AsyncEngine:
+        """Return the asyncio face of the engine."""
+        from sqlalchemy.ext.asyncio import AsyncEngine
+
+        return AsyncEngine(self.engine)
 
     @property
     def leaves_freely(self) -> bool:
