@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from onetrip._engine import bridge, budget
 from onetrip._engine.factory import open_async
-from onetrip._engine.request import annotation, injectable, request_session
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -173,6 +172,7 @@ class AsyncDatabase:
 
         Called without a request it is a plain generator over ``transaction()``.
         """
+        from onetrip._engine.request import injectable
 
         async def get_session(request: HTTPConnection | None = None) -> AsyncIterator[AsyncSession]:
             if request is None:
@@ -188,6 +188,8 @@ class AsyncDatabase:
         """Be the annotation of a route's parameter: this database's ``WriteSession``."""
         from sqlmodel.ext.asyncio.session import AsyncSession
 
+        from onetrip._engine.request import annotation
+
         async def write_session(request: HTTPConnection) -> AsyncSession:
             return await self.request_session(request, write=True)
 
@@ -197,6 +199,8 @@ class AsyncDatabase:
     def read_session(self) -> Any:
         """Be the annotation of a route's parameter: this database's ``ReadSession``."""
         from sqlmodel.ext.asyncio.session import AsyncSession
+
+        from onetrip._engine.request import annotation
 
         async def read_session(request: HTTPConnection) -> AsyncSession:
             return await self.request_session(request, write=False)
@@ -208,6 +212,7 @@ class AsyncDatabase:
 
         A reader joins a writer; a writer turns a reader's session into one that may write.
         """
+        from onetrip._engine.request import request_session
         from onetrip._engine.session import let_become
 
         mine = request_session(request, self)

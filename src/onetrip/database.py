@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from onetrip._engine import budget
 from onetrip._engine.factory import open_sync
-from onetrip._engine.request import annotation, injectable, request_session
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -166,6 +165,7 @@ class Database:
 
         Called without a request it is a plain generator over ``transaction()``.
         """
+        from onetrip._engine.request import injectable
 
         def get_session(request: HTTPConnection | None = None) -> Iterator[Session]:
             if request is None:
@@ -181,6 +181,8 @@ class Database:
         """Be the annotation of a route's parameter: this database's ``WriteSession``."""
         from sqlmodel import Session
 
+        from onetrip._engine.request import annotation
+
         def write_session(request: HTTPConnection) -> Session:
             return self.request_session(request, write=True)
 
@@ -190,6 +192,8 @@ class Database:
     def read_session(self) -> Any:
         """Be the annotation of a route's parameter: this database's ``ReadSession``."""
         from sqlmodel import Session
+
+        from onetrip._engine.request import annotation
 
         def read_session(request: HTTPConnection) -> Session:
             return self.request_session(request, write=False)
@@ -201,6 +205,7 @@ class Database:
 
         A reader joins a writer; a writer turns a reader's session into one that may write.
         """
+        from onetrip._engine.request import request_session
         from onetrip._engine.session import let_become
 
         mine = request_session(request, self)

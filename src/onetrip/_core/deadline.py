@@ -1,7 +1,5 @@
 """A point in time after which nobody waits for the answer any more."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

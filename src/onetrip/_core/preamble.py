@@ -6,8 +6,6 @@ nobody chooses which one they get from a pool. ``''`` must therefore mean nobody
 ``NULLIF(current_setting('app.user_id', true), '')``, which is NULL both times: no rows, and no error where it is cast.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
