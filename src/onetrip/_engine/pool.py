@@ -155,6 +155,10 @@ class TripPool(QueuePool):
             self._dec_overflow()
             record.close()
 
+    def dispose(self) -> None:
+        """Close every idle connection; cancelled at one of them, the pool keeps the others and all of its places."""
+        self.drain()
+
     def retire_idle(self, rest: float, floor: int) -> float | None:
         """Close what nobody has used for ``rest`` seconds; return when the next one is due, None if there is none."""
         kept: list[ConnectionPoolEntry] = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlmodel  # noqa: F401  first and whole: threads that enter it by two doors lock each other out (seen)
-from sqlalchemy import Connection, Delete, Executable, Insert, Result, Row, Update, inspect
+from sqlalchemy import Connection, Delete, Executable, Insert, Result, Row, Select, Update, inspect
+from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import ResourceClosedError
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -63,8 +65,26 @@ def execute(asked: Asked, statement: Any, params: Any) -> Done:
 
 
 def is_plain(statement: Any) -> bool:
-    """Say whether a statement makes no objects: it needs no session then."""
-    return isinstance(statement, Executable) and "compile_state_plugin" not in statement._propagate_attrs  # noqa: SLF001
+    """Say whether a statement makes no objects: it needs no session then, unless somebody listens to all of them."""
+    if not isinstance(statement, Executable) or _sessions_are_watched():
+        return False
+    if "compile_state_plugin" not in statement._propagate_attrs:  # noqa: SLF001
+        return True
+    return isinstance(statement, Select) and not statement._with_options and _gives_attributes(statement)  # noqa: SLF001
+
+
+def _gives_attributes(statement: Select[Any]) -> bool:
+    """Say whether a statement asks for single attributes of models: ``select(Book.id, Book.title)``."""
+    return all("proxy_key" in column._annotations for column in statement._raw_columns)  # noqa: SLF001
+
+
+_some_session = TripSession()
+
+
+def _sessions_are_watched() -> bool:
+    """Say whether an application adds to every statement or transaction of a session, a tenant's criteria, say."""
+    listeners = _some_session.dispatch
+    return bool(listeners.do_orm_execute) or len(listeners.after_begin) > 1  # one is ours
 
 
 def without_session(runtime: Runtime, wanted: Preamble, take: Callable[..., T], statement: Any, params: Any) -> T:
@@ -83,7 +103,26 @@ def server_version(session: Session) -> str:
 
 
 def _read(asked: Asked, statement: Any, params: Any) -> Any:
-    return _typed(asked.execute(_checked(statement), params, execution_options=_ending_of(asked)), statement)
+    result = asked.execute(_checked(statement), params, execution_options=_ending_of(asked))
+    if isinstance(asked, Connection):
+        _name_as_a_session_does(result)
+    return _typed(result, statement)
+
+
+def _name_as_a_session_does(result: Any) -> None:
+    """Let rows of models' attributes be known by these attributes, ``row._mapping[Book.title]``, and by their names."""
+    compiled = result.context.compiled
+    entities = getattr(compiled.compile_state, "_entities", None)
+    if entities and result.returns_rows:
+        if compiled not in _names:
+            labels, extra = [one._label_name for one in entities], [one._extra_entities for one in entities]  # noqa: SLF001
+            _names[compiled] = SimpleResultMetaData(labels, extra, result._metadata._processors)  # noqa: SLF001
+        result._metadata = _names[compiled]  # noqa: SLF001
+        result._reset_memoizations()  # noqa: SLF001
+
+
+_names: WeakKeyDictionary[Any, SimpleResultMetaData] = WeakKeyDictionary()
+"""What SQLAlchemy's loading would make anew for each result."""
 
 
 def _ending_of(asked: Asked) -> dict[str, Any]:
@@ -117,6 +156,8 @@ def _is_scalar(statement: Any) -> bool:
     """Say whether a row is one thing: SQLModel's ``select(one)``, or a single entity in SQLAlchemy's own."""
     if isinstance(statement, SelectOfScalar):
         return True
+    if isinstance(statement, Select) and _gives_attributes(statement):
+        return False  # known without describing them, which takes as long as the server does
     described: list[Any] = getattr(statement, "column_descriptions", None) or []
     return len(described) == 1 and getattr(inspect(described[0]["expr"], raiseerr=False), "is_mapper", False)
 

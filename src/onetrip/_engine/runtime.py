@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from onetrip.settings import Settings
 
 
+_READING = Preamble(read_only=True)
+
+
 class Runtime:
     """Hold the engine and decide, for one Database, everything that needs no awaiting."""
 
@@ -75,6 +78,8 @@ class Runtime:
 
     def reading(self, *, snapshot: bool = False, **options: Any) -> Preamble:
         """Do the same for a transaction that is READ ONLY, and one snapshot of the data if asked for."""
+        if not snapshot and not options and self._timeouts_at_startup and budget.current() is None:
+            return _READING
         return self.preamble(isolation="repeatable read" if snapshot else None, read_only=True, **options)
 
     def _statement_timeout(self, wanted: float | None) -> float | None:

@@ -23,10 +23,11 @@ from onetrip._engine import bridge
 from onetrip._engine.dialects.asyncpg_connection import TripConnection, close_without_loop, looks_alive
 from onetrip._engine.dialects.base import TripDialect
 from onetrip._engine.dialects.harmless import harmless
+from onetrip._engine.dialects.replay import READ_ONLY
 from onetrip._engine.dialects.trip import trip_of
 
-PLAIN, READ_ONLY = ("BEGIN",), ("BEGIN READ ONLY",)
-"""Openings that a statement may do without, the second where it cannot write: it is a transaction by itself."""
+PLAIN = ("BEGIN",)
+"""The opening that any single statement may do without: it is a transaction by itself."""
 
 
 class _Cursor(AsyncAdapt_asyncpg_cursor):
@@ -53,7 +54,7 @@ class _ServerSideCursor(AsyncAdapt_asyncpg_ss_cursor, _Cursor):
 class Adapted(AsyncAdapt_asyncpg_connection):
     """Be SQLAlchemy's adapter; what opens a transaction is one trip, with the ROLLBACK of the one before."""
 
-    __slots__ = ("loop", "process")
+    __slots__ = ("is_set_up", "loop", "process")
     _cursor_cls = _Cursor
     _ss_cursor_cls = _ServerSideCursor
     _connection: Any
@@ -63,6 +64,8 @@ class Adapted(AsyncAdapt_asyncpg_connection):
         self._execute_mutex = connection.lock
         self.loop = asyncio.get_running_loop()
         self.process = os.getpid()
+        self.is_set_up = False
+        """Types are registered, which takes trips."""
 
     async def _start_transaction(self) -> None:
         connection, trip = self._connection, self._connection.trip
@@ -123,6 +126,12 @@ class Adapted(AsyncAdapt_asyncpg_connection):
     def rollback(self) -> None:
         """Owe a ROLLBACK; nothing is sent, and nothing awaited."""
         self._connection.trip.forget()
+        if self._transaction is not None:
+            self._transaction = None
+            self._connection.leave()
+
+    def start_anew(self) -> None:
+        """Leave the transaction that its first statement ruined; the next statement opens it again."""
         if self._transaction is not None:
             self._transaction = None
             self._connection.leave()
@@ -204,6 +213,29 @@ class TripAsyncpg(TripDialect, PGDialect_asyncpg):
     def import_dbapi(cls) -> Any:
         return _Dbapi(asyncpg)  # type: ignore[no-untyped-call]
 
+    def connect(self, *arguments: Any, **options: Any) -> Any:
+        connection: Any = super().connect(*arguments, **options)
+        # Here, not in the pool's event: a connection that dies meanwhile is one that could not be made.
+        if isinstance(connection, Adapted):
+            try:
+                self.on_connect()(connection)
+            except BaseException as error:
+                connection.terminate()
+                if isinstance(error, Exception):
+                    connection._handle_exception(error)
+                raise
+            connection.is_set_up = True
+        return connection
+
+    def on_connect(self) -> Any:
+        set_up = super().on_connect()  # type: ignore[no-untyped-call]
+
+        def on_connect(connection: Any) -> None:
+            if not getattr(connection, "is_set_up", False):
+                set_up(connection)
+
+        return on_connect
+
     def server_version(self, connection: Any) -> int:
         version = connection.get_server_version()
         return int(version.major * 10_000 + version.micro)
@@ -234,6 +266,20 @@ class TripAsyncpg(TripDialect, PGDialect_asyncpg):
 
     def take_over(self, new: Any, lost: Any) -> None:
         new.take_over(lost)
+
+    def _with_replay(self, perform: Any, cursor: Any, arguments: tuple[Any, ...], context: Any) -> None:
+        adapted = cursor._adapt_connection
+        first = isinstance(adapted, Adapted) and adapted._transaction is None
+        try:
+            super()._with_replay(perform, cursor, arguments, context)
+        except self.loaded_dbapi.InvalidCachedStatementError:
+            if not first or context is None:
+                raise
+            # A migration went by. Nothing but this statement was in the transaction: it opens anew, and plans anew.
+            self._invalidate_schema_cache()  # type: ignore[no-untyped-call]
+            context.pre_exec()
+            adapted.start_anew()
+            super()._with_replay(perform, cursor, arguments, context)
 
 
 def _said_by_server(error: BaseException) -> bool:

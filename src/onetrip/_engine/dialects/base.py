@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from onetrip._engine.dialects import replay
-from onetrip._engine.dialects.trip import trip_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -138,9 +137,7 @@ class TripDialect(Stock):
     def _with_replay(self, perform: Any, cursor: Any, arguments: tuple[Any, ...], context: Any) -> None:
         if context is None:
             return perform(cursor, *arguments)  # type: ignore[no-any-return]
-        ending = self.ending_of(context)
-        if ending:
-            trip_of(context.root_connection.connection.dbapi_connection).ending = ending  # type: ignore[union-attr]
+        replay.board(context, context.root_connection.connection.dbapi_connection)
         try:
             return perform(cursor, *arguments, context)  # type: ignore[no-any-return]
         except (self.loaded_dbapi.Error, OSError) as error:

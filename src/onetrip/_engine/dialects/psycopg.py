@@ -37,6 +37,10 @@ class _Adapted(AsyncAdapt_psycopg_connection):
         if not self._connection.leave():
             super().rollback()
 
+    def terminate(self) -> None:
+        """Close the connection without waiting for anything: a cancellation in here would cost the pool a place."""
+        self._connection.drop()
+
 
 class TripPsycopg(TripDialect, PGDialect_psycopg):
     """Be SQLAlchemy's dialect for psycopg, on the network floor.
@@ -63,6 +67,7 @@ class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
     """Be SQLAlchemy's asyncio dialect for psycopg, on the network floor."""
 
     supports_statement_cache = True
+    has_terminate = True
 
     def __init__(self, *, use_native_hstore: bool = False, **options: Any) -> None:
         super().__init__(use_native_hstore=use_native_hstore, **options)  # type: ignore[no-untyped-call]
@@ -71,6 +76,9 @@ class AsyncTripPsycopg(TripDialect, PGDialectAsync_psycopg):
         options.setdefault("cursor_factory", AsyncTripCursor)
         creator = options.pop("async_creator_fn", AsyncTripConnection.connect)
         return await_(_Adapted.create(self.loaded_dbapi, creator(*arguments, **options)))
+
+    def do_terminate(self, dbapi_connection: Any) -> None:
+        dbapi_connection.terminate()
 
     def pay(self, dbapi_connection: Any) -> None:
         await_(dbapi_connection.driver_connection.pay())

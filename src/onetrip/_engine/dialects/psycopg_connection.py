@@ -125,6 +125,14 @@ class AsyncTripConnection(Rides, psycopg.AsyncConnection[Any]):
         # What the janitor is waiting for must not be read under it.
         return self.lock.locked() or self._looks_alive()
 
+    def drop(self) -> None:
+        """Close the connection at once; whoever is working with it finds the line dead."""
+        if self.lock.locked():
+            self._hang_up()
+        else:
+            self._closed = True
+            self.pgconn.finish()
+
     async def close(self) -> None:
         """Close the connection, the transaction that nobody needs any more first."""
         if self.trip.owes_rollback or self.lock.locked():

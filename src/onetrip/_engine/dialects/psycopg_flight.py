@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,11 @@ _CHANGES_NO_PLAN = (b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE")
 
 Steps = Generator[Any, Any, Any]
 """psycopg's own kind of generator: it yields what to wait for."""
+
+
+def _is_stale_plan(error: psycopg.Error) -> bool:
+    """Say whether a migration went by: what was planned before it cannot run any more."""
+    return "cached plan" in str(error)
 
 
 class Flight(BasePipeline):
@@ -86,7 +91,7 @@ class Rides(AnyConnection):
     def owed(self) -> list[bytes]:
         """Return what has to be on the server before the next statement."""
         owed = [b"ROLLBACK"] if self.trip.owes_rollback else []
-        if self._autocommit or not (owed or self.pgconn.transaction_status == IDLE):
+        if self._autocommit or self.trip.alone or not (owed or self.pgconn.transaction_status == IDLE):
             return owed
         if self.trip.opening is None:
             return [*owed, self._get_tx_start_command()]
@@ -162,6 +167,21 @@ class Rides(AnyConnection):
                 # A statement may count as prepared whose preparation was skipped with the rest of the flight.
                 self._prepared.clear()
         yield from self._prepared.maintain_gen(self)
+
+    def alone(self, execute: Callable[[], Steps]) -> Steps:
+        """Run a statement that is a transaction by itself."""
+        trip = self.trip
+        trip.ending, trip.opening_lost = None, True
+        try:
+            yield from execute()
+        except psycopg.errors.FeatureNotSupported as error:
+            if not _is_stale_plan(error):
+                raise
+            self._prepared.clear()
+            yield from execute()
+        finally:
+            trip.alone = False
+            trip.opening_lost = self.pgconn.status != pq.ConnStatus.OK
 
     def _land(self, flight: Flight) -> None:
         self._pipeline = None
@@ -242,20 +262,20 @@ class RidingCursor(AnyCursor):
     def _execute_gen(
         self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool | None = None
     ) -> Steps:
-        connection = self._conn
+        connection, trip = self._conn, self._conn.trip
         execute = partial(super()._execute_gen, query, params, prepare=prepare, binary=binary)
         owed = connection.owed() if connection._pipeline is None and self._may_ride(connection, query, params) else []
         if not owed:
-            yield from execute()
+            yield from connection.alone(execute) if trip.alone else execute()
         else:
-            ending = connection.trip.ending
+            ending = trip.ending
             try:
                 yield from connection.fly(owed, execute())
             except psycopg.errors.FeatureNotSupported as error:
-                if "cached plan" not in str(error):
+                if not _is_stale_plan(error):
                     raise
-                # A migration went by. Nothing but this statement was in the transaction: it opens anew, and plans anew.
-                connection.trip.owes_rollback, connection.trip.ending = True, ending
+                # Nothing but this statement was in the transaction: it opens anew, and plans anew.
+                trip.owes_rollback, trip.ending = True, ending
                 yield from connection.fly(connection.owed(), execute())
         said = self._statusmessage
         if said is not None and not said.startswith(_CHANGES_NO_PLAN):

@@ -10,10 +10,13 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
+from onetrip._engine.dialects.harmless import harmless
 from onetrip._engine.dialects.trip import trip_of
 
 ENDING = "onetrip_ending"
 """The execution option that names what rides behind a statement."""
+READ_ONLY = ("BEGIN READ ONLY",)
+"""The opening that a statement which cannot write may do without: it is a transaction by itself."""
 
 
 def ending_of(context: Any) -> str | None:
@@ -22,6 +25,15 @@ def ending_of(context: Any) -> str | None:
     if ending is None or context._is_server_side or context.execute_style is not ExecuteStyle.EXECUTE:
         return None
     return ending
+
+
+def board(context: Any, connection: Any) -> None:
+    """Let what rides behind this execution, if anything, ride; what cannot write and ends at once rides alone."""
+    if ending := context.dialect.ending_of(context):
+        trip = trip_of(connection)
+        assert trip
+        trip.ending = ending
+        trip.alone = trip.opening == READ_ONLY and harmless(context.compiled)
 
 
 def allowed(context: Any, cursor: Any, error: BaseException) -> bool:
@@ -54,5 +66,5 @@ def on_a_fresh_connection(context: Any, error: BaseException) -> None:
         connection.invalidate(error)
         raise
     context.dialect.take_over(new, old)
-    trip_of(new).ending = context.dialect.ending_of(context)  # type: ignore[union-attr]
+    board(context, new)
     context.cursor = context.create_cursor()

@@ -8,7 +8,7 @@ from typing import Any
 class Trip:
     """Hold what one DBAPI connection will send without asking for an answer; the driver's subclass keeps it true."""
 
-    __slots__ = ("ending", "opening", "opening_lost", "owes_rollback", "settled_at_checkin")
+    __slots__ = ("alone", "ending", "opening", "opening_lost", "owes_rollback", "settled_at_checkin")
 
     def __init__(self) -> None:
         self.owes_rollback = False
@@ -19,13 +19,15 @@ class Trip:
         """What opens this user's transactions; None is the driver's own BEGIN."""
         self.ending: str | None = None
         """What rides behind the next statement: COMMIT, where it is known to be the last one."""
+        self.alone = False
+        """The next statement cannot write and has no company: it needs no transaction around it."""
         self.opening_lost = False
         """An opening is on its way and unanswered. If the connection dies now, nothing has happened on the server."""
 
     def forget(self) -> None:
         """Let the next transaction be opened the driver's own way: a pooled connection has many users."""
         self.opening = self.ending = None
-        self.opening_lost = False
+        self.alone = self.opening_lost = False
 
 
 def trip_of(connection: Any) -> Trip | None:
