@@ -123,7 +123,9 @@ def run(chosen: argparse.Namespace) -> None:
 
 
 def _environment(url: str, mode: Mode) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "PG"))}
+    # Installers compile what they install: a library in its working tree may keep its bytecode too.
+    ours = ("DATABASE_", "PG", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"BENCH_URL": url, "DATABASE_DRIVER": mode.driver, "APP_ENV": "production"}
 
 

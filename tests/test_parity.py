@@ -20,6 +20,7 @@ RENAMES = {
     "AsyncSession": "Session",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
+    "async_engine": "engine",
     "asynccontextmanager": "contextmanager",
     "asyncio": "time",  # sleep()
     "leave": "end",

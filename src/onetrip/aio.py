@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from onetrip._engine import bridge, budget
 from onetrip._engine.factory import open_async
-from onetrip._engine.request import annotation, injectable, request_session
-from onetrip._engine.runtime import Done, Ping
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from onetrip._core.figures import PoolStats
     from onetrip._core.preamble import Preamble
+    from onetrip._engine.answers import Done, Ping
     from onetrip.settings import Settings
 
 T = TypeVar("T")
@@ -38,12 +37,12 @@ class AsyncDatabase:
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._runtime, self._engine = open_async(url, settings)
+        self._runtime = open_async(url, settings)
 
     @property
     def engine(self) -> AsyncEngine:
         """Return SQLAlchemy's engine, for what this class does not do."""
-        return self._engine
+        return self._runtime.async_engine
 
     @property
     def settings(self) -> Settings:
@@ -173,6 +172,7 @@ class AsyncDatabase:
 
         Called without a request it is a plain generator over ``transaction()``.
         """
+        from onetrip._engine.request import injectable
 
         async def get_session(request: HTTPConnection | None = None) -> AsyncIterator[AsyncSession]:
             if request is None:
@@ -188,6 +188,8 @@ class AsyncDatabase:
         """Be the annotation of a route's parameter: this database's ``WriteSession``."""
         from sqlmodel.ext.asyncio.session import AsyncSession
 
+        from onetrip._engine.request import annotation
+
         async def write_session(request: HTTPConnection) -> AsyncSession:
             return await self.request_session(request, write=True)
 
@@ -197,6 +199,8 @@ class AsyncDatabase:
     def read_session(self) -> Any:
         """Be the annotation of a route's parameter: this database's ``ReadSession``."""
         from sqlmodel.ext.asyncio.session import AsyncSession
+
+        from onetrip._engine.request import annotation
 
         async def read_session(request: HTTPConnection) -> AsyncSession:
             return await self.request_session(request, write=False)
@@ -208,6 +212,7 @@ class AsyncDatabase:
 
         A reader joins a writer; a writer turns a reader's session into one that may write.
         """
+        from onetrip._engine.request import request_session
         from onetrip._engine.session import let_become
 
         mine = request_session(request, self)
@@ -223,6 +228,7 @@ class AsyncDatabase:
     async def ping(self) -> Ping:
         """Ask the server for its version: proof that the whole way there works."""
         from onetrip._engine import results
+        from onetrip._engine.answers import Ping
 
         began = time.monotonic()
         async with self.read() as session:

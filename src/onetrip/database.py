@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from onetrip._engine import budget
 from onetrip._engine.factory import open_sync
-from onetrip._engine.request import annotation, injectable, request_session
-from onetrip._engine.runtime import Done, Ping
 from onetrip.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from onetrip._core.figures import PoolStats
     from onetrip._core.preamble import Preamble
+    from onetrip._engine.answers import Done, Ping
     from onetrip.settings import Settings
 
 T = TypeVar("T")
@@ -36,12 +35,12 @@ class Database:
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._runtime, self._engine = open_sync(url, settings)
+        self._runtime = open_sync(url, settings)
 
     @property
     def engine(self) -> Engine:
         """Return SQLAlchemy's engine, for what this class does not do."""
-        return self._engine
+        return self._runtime.engine
 
     @property
     def settings(self) -> Settings:
@@ -166,6 +165,7 @@ class Database:
 
         Called without a request it is a plain generator over ``transaction()``.
         """
+        from onetrip._engine.request import injectable
 
         def get_session(request: HTTPConnection | None = None) -> Iterator[Session]:
             if request is None:
@@ -181,6 +181,8 @@ class Database:
         """Be the annotation of a route's parameter: this database's ``WriteSession``."""
         from sqlmodel import Session
 
+        from onetrip._engine.request import annotation
+
         def write_session(request: HTTPConnection) -> Session:
             return self.request_session(request, write=True)
 
@@ -190,6 +192,8 @@ class Database:
     def read_session(self) -> Any:
         """Be the annotation of a route's parameter: this database's ``ReadSession``."""
         from sqlmodel import Session
+
+        from onetrip._engine.request import annotation
 
         def read_session(request: HTTPConnection) -> Session:
             return self.request_session(request, write=False)
@@ -201,6 +205,7 @@ class Database:
 
         A reader joins a writer; a writer turns a reader's session into one that may write.
         """
+        from onetrip._engine.request import request_session
         from onetrip._engine.session import let_become
 
         mine = request_session(request, self)
@@ -216,6 +221,7 @@ class Database:
     def ping(self) -> Ping:
         """Ask the server for its version: proof that the whole way there works."""
         from onetrip._engine import results
+        from onetrip._engine.answers import Ping
 
         began = time.monotonic()
         with self.read() as session:

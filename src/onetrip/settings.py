@@ -3,16 +3,17 @@
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
 
-import certifi
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
 )
 
 from onetrip._core import pair, tiers
@@ -23,10 +24,12 @@ from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
-from onetrip._explanation import Explanation, explain
-from onetrip._sources import FOUND, Arguments, Variables, embedded_url, read_secret
+from onetrip._sources import FOUND, embedded_url, gather, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
+
+if TYPE_CHECKING:
+    from onetrip._explanation import Explanation
 
 Driver = Literal["psycopg", "psycopg2", "asyncpg"]
 Pooler = Literal["auto", "none", "transaction", "session"]
@@ -59,17 +62,10 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _SecondsOrOff = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Read, check and hold every setting; raise ConfigurationError with one line for each thing that is wrong."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        case_sensitive=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(
         None,
@@ -178,26 +174,7 @@ class Settings(BaseSettings):
 
     def __init__(self, **given: Unpack[Given]) -> None:
         install_redaction()
-        super().__init__(**given)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class names it
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put our own look-up in place of the stock one: it knows customary names and keeps where a value was found."""
-        assert isinstance(env_settings, EnvSettingsSource)
-        assert isinstance(dotenv_settings, DotEnvSettingsSource)
-        found = Found()
-        return (
-            Arguments(settings_cls, init_settings(), found),
-            Variables(settings_cls, env_settings.env_vars, "environment", found),
-            Variables(settings_cls, dotenv_settings.env_vars, ".env", found),
-        )
+        super().__init__(**gather(given, type(self).model_fields))
 
     @model_validator(mode="wrap")
     @classmethod
@@ -266,16 +243,24 @@ class Settings(BaseSettings):
             )
         return found
 
-    def explain(self) -> list[Explanation]:
+    def explain(self) -> "list[Explanation]":
         """Say of each setting its value, where it came from, and what was adjusted; opens and starts nothing."""
+        from onetrip._explanation import explain
+
         return explain(self, self._found, self._migration, self._check_profile())
 
     def _check_profile(self) -> tuple[str, ...]:
         """Refuse at once what the driver will not take, and return what becomes stronger than written."""
         if self._url is None:
             return ()
-        profile = connect_profile(self._url, self.driver, ca_bundle=certifi.where(), pooled=self.endpoint.pooled)
+        profile = connect_profile(self._url, self.driver, ca_bundle=_ca_bundle, pooled=self.endpoint.pooled)
         return profile.notes
+
+
+def _ca_bundle() -> str:
+    import certifi
+
+    return certifi.where()
 
 
 def _try_password_file(values: dict[str, Any], found: Found) -> None:

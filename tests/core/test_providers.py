@@ -86,7 +86,7 @@ def written(params: Mapping[str, str]) -> str:
 def test_tls_is_never_lowered(row: Row, driver: str) -> None:
     """What the driver gets is at least what the URL says, and exactly what the table says."""
     url = parse_url(row.url)
-    profile = connect_profile(url, driver, ca_bundle="/ca.pem")
+    profile = connect_profile(url, driver, ca_bundle=lambda: "/ca.pem")
     level = profile.tls.mode
     assert level == (row.asyncpg if driver == "asyncpg" else row.libpq)
     assert STRENGTH.index(level) >= STRENGTH.index(written(url.params))
@@ -104,7 +104,7 @@ def test_tls_is_never_lowered(row: Row, driver: str) -> None:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_knobs_follow_from_the_endpoint(row: Row, driver: str) -> None:
     """Prepared statements and their caches are off through a transaction pooler, on elsewhere, and never renamed."""
-    profile = connect_profile(parse_url(row.url), driver, ca_bundle="/ca.pem")
+    profile = connect_profile(parse_url(row.url), driver, ca_bundle=lambda: "/ca.pem")
     knobs: dict[str, Any] = profile.arguments | profile.dialect_arguments
     found = {name: value for name, value in knobs.items() if "prepare" in name or "cache" in name}
     off = {"psycopg": {"prepare_threshold": None}, "psycopg2": {}}
@@ -202,11 +202,11 @@ def test_options_that_a_pooler_refuses_are_refused_before_it(
     """The error names the parameter and what to write instead, before the first connection does."""
     url = parse_url(POOLED.format(place, options))
     with pytest.raises(ConfigurationError) as caught:
-        connect_profile(url, driver, ca_bundle="/ca.pem")
+        connect_profile(url, driver, ca_bundle=lambda: "/ca.pem")
     assert what in caught.value.what
     assert hint in (caught.value.hint or "")
     assert "hunter22" not in str(caught.value)
-    connect_profile(url, driver, ca_bundle="/ca.pem", pooled=False)  # the user knows better
+    connect_profile(url, driver, ca_bundle=lambda: "/ca.pem", pooled=False)  # the user knows better
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -222,5 +222,5 @@ def test_options_that_a_pooler_refuses_are_refused_before_it(
 def test_options_that_a_pooler_takes_are_passed_on(place: str, options: str, driver: str) -> None:
     """What it tracks for each client, and what the proxy before it takes out, arrives as it was written."""
     url = parse_url(POOLED.format(place, options))
-    arguments = connect_profile(url, driver, ca_bundle="/ca.pem").arguments
+    arguments = connect_profile(url, driver, ca_bundle=lambda: "/ca.pem").arguments
     assert (arguments["server_settings"] if driver == "asyncpg" else arguments)["options"] == url.params["options"]

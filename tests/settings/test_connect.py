@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("driver", DRIVERS)
 
 async def ask(url: DatabaseUrl, driver: str, *settings: str, **options: Any) -> list[str]:
     """Connect as the profile says, and ask the server for its settings."""
-    profile = connect_profile(url, driver, ca_bundle=ca_bundle(), connect_timeout=5, application_name="ours", **options)
+    profile = connect_profile(url, driver, ca_bundle=ca_bundle, connect_timeout=5, application_name="ours", **options)
     query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings)
     if driver == "asyncpg":
         connection = await asyncpg.connect(**profile.arguments, ssl=ssl_argument(profile.tls, profile.tls_files))

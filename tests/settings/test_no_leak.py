@@ -63,7 +63,7 @@ def test_settings_show_no_password(place: str, password: str) -> None:
     made = Settings(database_url=url.render(f"postgresql+{url.driver}" if url.driver else "postgresql"))
     assert made.url is not None
     assert made.url.password == password
-    profiles = [connect_profile(made.url, driver, ca_bundle="/ca.pem") for driver in DRIVERS]
+    profiles = [connect_profile(made.url, driver, ca_bundle=lambda: "/ca.pem") for driver in DRIVERS]
     dumps = (made.model_dump(), made.model_dump_json(), vars(made), made.__pydantic_private__)
     assert leaks(password, made, made.explain(), made.url, made.url.redacted(), made.endpoint, profiles, dumps) == []
     assert leaks(password, *(_migration(made))) == []
@@ -82,7 +82,7 @@ def test_logs_show_no_password(place: str, password: str) -> None:
     """A library that logs the URL, the password alone, or driver arguments logs ``***``."""
     url = replace(parse_url(place), password=password)
     Settings(database_url=url.render())
-    arguments = connect_profile(url, "psycopg", ca_bundle="/ca.pem").arguments
+    arguments = connect_profile(url, "psycopg", ca_bundle=lambda: "/ca.pem").arguments
     assert leaks(password, *logged(url.render(), password, arguments, [url.render()], f"password={password}")) == []
 
 

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from onetrip import AsyncDatabase, Database, Settings, deadline
 from onetrip._core.figures import PoolStats
-from onetrip._engine.runtime import Done, Ping
+from onetrip._engine.answers import Done, Ping
 from onetrip.fastapi import ReadSession, WriteSession
 
 

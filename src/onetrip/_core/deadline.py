@@ -1,12 +1,9 @@
 """A point in time after which nobody waits for the answer any more."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """Hold the moment (on a monotonic clock, in seconds) and the seconds it was made from, for messages."""
 
     at: float

@@ -1,7 +1,8 @@
 """What answers behind a URL: whose server, directly or through a pooler, and what follows from that."""
 
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from onetrip._core.providers import DEFAULT_PORT, PGBOUNCER_PORT, Kind, Move, Provider, provider_of
 from onetrip._core.url import DatabaseUrl, Host
@@ -21,8 +22,7 @@ __all__ = [
 POOLERS = ("auto", "none", "transaction", "session")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Say what a URL leads to; ``provider`` None is one that we do not know."""
 
     provider: str | None

@@ -1,18 +1,16 @@
 """A record of where settings came from."""
 
-from dataclasses import dataclass, field
 
-
-@dataclass(slots=True)
 class Found:
     """Record where each value came from, what was adjusted, and what is wrong, in the order it was met."""
 
-    where: dict[str, str] = field(default_factory=dict)
-    adjusted: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    variables: list[str] = field(default_factory=list)
-    url_file: str | None = None
-    """The file that held the URL: a password that was changed is changed there."""
+    def __init__(self, where: dict[str, str] | None = None) -> None:
+        self.where = where or {}
+        self.adjusted: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.variables: list[str] = []
+        self.url_file: str | None = None
+        """The file that held the URL: a password that was changed is changed there."""
 
     def called(self, name: str) -> str:
         """Return what the user calls a setting: its variable where one set it, else the argument's name."""

@@ -1,7 +1,6 @@
 """The names of our environment variables, and the ones that were probably meant to be one of them."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "database_url": ("DATABASE_URL",),
@@ -55,6 +54,8 @@ def _meant(name: str, missing: list[str]) -> str | None:
             return ours
     if "DAT" not in spelt:  # APP_ENV is too short for a guess
         return None
+    from difflib import get_close_matches
+
     close = get_close_matches(spelt, missing, n=1, cutoff=_NEAR)
     return close[0] if close and not _is_a_name_of_its_own(spelt, close[0]) else None
 
@@ -66,6 +67,8 @@ def _is_a_name_of_its_own(name: str, ours: str) -> bool:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "; did you mean …?", or the choices where nothing is close."""
+    from difflib import get_close_matches
+
     choices = tuple(choices)
     close = get_close_matches(word.strip().lower(), choices, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"one of {', '.join(choices)}"

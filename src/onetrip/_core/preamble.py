@@ -6,27 +6,23 @@ nobody chooses which one they get from a pool. ``''`` must therefore mean nobody
 ``NULLIF(current_setting('app.user_id', true), '')``, which is NULL both times: no rows, and no error where it is cast.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from onetrip.errors import ConfigurationError
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 
 # A custom setting has a dot: https://www.postgresql.org/docs/current/runtime-config-custom.html
-_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
+_SETTING = r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+"
 _LONGEST_NAME = 63  # NAMEDATALEN - 1, in bytes
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 LONGEST = 2_147_483
 """Seconds that PostgreSQL's milliseconds can count to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preamble:
+class Preamble(NamedTuple):
     """Hold what a transaction starts with; ``settings`` are ``(name, value)`` pairs for ``set_config(…, true)``."""
 
     isolation: Isolation | None = None
@@ -129,7 +125,7 @@ def _level(isolation: object) -> Isolation | None:
 
 
 def _checked(name: object, value: object) -> tuple[str, str]:
-    if not isinstance(name, str) or not _SETTING.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_SETTING, name):
         raise ConfigurationError(
             f"local={{{name!r}: …}} is not a setting of your own",
             hint="a name with a prefix, such as 'app.user_id'; role=, isolation= and statement_timeout= have arguments",
@@ -158,7 +154,7 @@ def _text(what: str, value: object) -> str:
         raise ConfigurationError(f"{what} is of type {type(value).__name__}, not a str", hint=hint)
     if "\0" in value:
         raise ConfigurationError(f"{what} holds a NUL character, which PostgreSQL cannot store")
-    if found := _SURROGATE.search(value):
+    if found := re.search(_SURROGATE, value):
         raise ConfigurationError(
             f"{what} holds half a character (U+{ord(found[0]):04X} at {found.start()}), which UTF-8 cannot write",
             hint="decode its bytes with errors='replace', or refuse such input where it comes in",

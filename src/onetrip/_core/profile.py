@@ -1,6 +1,6 @@
 """A URL turned into one driver's connect arguments: every parameter honoured, or refused by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -64,7 +64,7 @@ KNOWS_DIRECT_TLS = 170_000
 """The first libpq with sslnegotiation=direct (https://www.postgresql.org/docs/17/release-17.html)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ConnectProfile:
     """Hold what a driver's ``connect()`` takes.
 
@@ -87,7 +87,7 @@ def connect_profile(
     url: DatabaseUrl,
     driver: str,
     *,
-    ca_bundle: str,
+    ca_bundle: Callable[[], str],
     connect_timeout: float | None = None,
     application_name: str | None = None,
     pooled: bool | None = None,

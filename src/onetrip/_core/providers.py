@@ -6,8 +6,9 @@ is unknown, the twin None, the certificate authority not public.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from onetrip._core.url import DatabaseUrl, Host
 
@@ -33,8 +34,7 @@ def _nowhere(_: DatabaseUrl) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(NamedTuple):
     """Tell direct and pooled addresses apart, and turn one into the other; None is "its name does not tell"."""
 
     kind: Callable[[DatabaseUrl], Kind]
@@ -82,12 +82,12 @@ def _first_labels(direct: str, pooled: str) -> Naming:
 # Neon: the first label alone, for a region may hold "-pooler" too; and the option that stands in for it, which the
 # proxy compares with that label letter by letter.
 
-_NEON_OPTION = re.compile(r"(?<!\S)(endpoint|project)=([a-z0-9-]+)")
+_NEON_OPTION = r"(?<!\S)(endpoint|project)=([a-z0-9-]+)"
 
 
 def neon_endpoint(url: DatabaseUrl) -> str | None:
     """Return which Neon endpoint a URL names, in its option or its host, with ``-pooler`` if it has that."""
-    if option := _NEON_OPTION.search(url.params.get("options", "")):
+    if option := re.search(_NEON_OPTION, url.params.get("options", "")):
         return option[2]
     return url.hosts[0].name.partition(".")[0] if url.hosts else None
 
@@ -103,7 +103,7 @@ def _neon_moved(url: DatabaseUrl, suffix: str) -> DatabaseUrl:
 
     options = url.params.get("options")
     if options:
-        options = _NEON_OPTION.sub(lambda match: f"{match[1]}={match[2].removesuffix('-pooler')}{suffix}", options)
+        options = re.sub(_NEON_OPTION, lambda match: f"{match[1]}={match[2].removesuffix('-pooler')}{suffix}", options)
     return replace(url, hosts=tuple(renamed(host) for host in url.hosts)).with_params(options=options)
 
 
@@ -117,7 +117,7 @@ def _neon_pooled(url: DatabaseUrl) -> DatabaseUrl | None:
 
 
 def _is_neon_by_option(url: DatabaseUrl) -> bool:
-    option = _NEON_OPTION.search(url.params.get("options", ""))
+    option = re.search(_NEON_OPTION, url.params.get("options", ""))
     return option is not None and option[2].startswith(("ep-", "br-"))
 
 
@@ -187,8 +187,7 @@ def _is_heroku(url: DatabaseUrl) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """Describe one hoster; ``recognise`` adds a condition to the host's suffix."""
 
     name: str

@@ -5,6 +5,7 @@ The registry is process-wide on purpose: a log record, a traceback or a library'
 
 import json
 import re
+from functools import lru_cache
 
 MASK = "***"
 KEPT = 64
@@ -15,42 +16,46 @@ SHORTEST = 6
 # Not secrets but words; masking them everywhere would turn "postgresql://" into "***ql://".
 _WORDS = frozenset({"postgres", "postgresql", "password"})
 
+# Compiled when something is written, and not at every start: `re` keeps what it compiled.
 # In a PostgreSQL URL a password may hold raw /, ? or quotes: all up to the last @. Elsewhere, up to the first slash.
-_POSTGRES_URL = re.compile(r"(?i)(postgres(?:ql)?(?:\+\w+)?://[^\s/?#:@]*):(?!\*\*\*@)\S*@")
-_ANY_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://[^\s/?#:@'\"]*):(?!\*\*\*@)[^\s/?#'\"]*@")
-_NAMED = re.compile(
-    r"""(?ix)
+_POSTGRES_URL = r"(?i)(postgres(?:ql)?(?:\+\w+)?://[^\s/?#:@]*):(?!\*\*\*@)\S*@"
+_ANY_URL = r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://[^\s/?#:@'\"]*):(?!\*\*\*@)[^\s/?#'\"]*@"
+_NAMED = r"""(?ix)
     ( (?:pg|ssl)?password ["']? \s* (?:=|:(?!//)) \s* )       # password=…, 'PGPASSWORD': …
     ( '(?:[^'\\]|\\.)*'? | "(?:[^"\\]|\\.)*"? | [^\s'"&,;)}\]]+ )
     """
-)
-_ESCAPE = re.compile(r"%[0-9A-Fa-f%]|[\\+]")
+_ESCAPE = r"%[0-9A-Fa-f%]|[\\+]"
 
-_secrets: dict[str, re.Pattern[str]] = {}
+_secrets: dict[str, None] = {}  # a set that keeps its order
 
 
 def remember(secret: str | None) -> None:
     """Mask this value from now on in everything that passes ``redact``; short or everyday words are left out."""
     if secret and len(secret) >= SHORTEST and secret.lower() not in _WORDS and secret not in _secrets:
-        _secrets[secret] = re.compile("".join(_forms(character) for character in secret))
+        _secrets[secret] = None
         for oldest in list(_secrets)[:-KEPT]:
             _secrets.pop(oldest, None)
 
 
 def redact(text: str) -> str:
     """Mask remembered secrets, however they are escaped, and whatever stands where a password stands."""
-    escaped = _ESCAPE.search(text)
+    escaped = re.search(_ESCAPE, text)
     # Copied: another thread may remember a new one while this one looks.
-    for secret, pattern in tuple(_secrets.items()):
+    for secret in tuple(_secrets):
         if escaped:
-            text = pattern.sub(MASK, text)  # first: "%" in clear is also the beginning of "%25"
+            text = _pattern(secret).sub(MASK, text)  # first: "%" in clear is also the beginning of "%25"
         elif secret in text:
             text = text.replace(secret, MASK)
     if "://" in text:
-        text = _ANY_URL.sub(rf"\1:{MASK}@", _POSTGRES_URL.sub(rf"\1:{MASK}@", text))
+        text = re.sub(_ANY_URL, rf"\1:{MASK}@", re.sub(_POSTGRES_URL, rf"\1:{MASK}@", text))
     if "password" in text.lower():
-        text = _NAMED.sub(_mask_value, text)
+        text = re.sub(_NAMED, _mask_value, text)
     return text
+
+
+@lru_cache(KEPT)
+def _pattern(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(_forms(character) for character in secret))
 
 
 def _mask_value(match: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ _TRACKED = (
     *("client_encoding", "datestyle", "timezone", "standard_conforming_strings", "application_name"),
     *("intervalstyle", "extra_float_digits"),
 )
-_FOR_THE_PROXY = re.compile(r"(endpoint|project)=.*|neon_\w+:.+")
+_FOR_THE_PROXY = r"(endpoint|project)=.*|neon_\w+:.+"
 _OURS = {
     "statement_timeout": "set DATABASE_STATEMENT_TIMEOUT (seconds), which travels with each transaction",
     "idle_in_transaction_session_timeout": (
@@ -51,7 +51,7 @@ def _settings(options: str) -> Iterator[tuple[str | None, str]]:
     """Yield each setting's name with the word it stands in; a word that sets nothing has no name."""
     words = iter(re.findall(r"(?:\\.|\S)+", options))
     for word in words:
-        if _FOR_THE_PROXY.fullmatch(word):
+        if re.fullmatch(_FOR_THE_PROXY, word):
             continue
         pair = next(words, "") if word == "-c" else word.removeprefix("-c") if word.startswith("-c") else word[2:]
         name, equals, _ = pair.partition("=")

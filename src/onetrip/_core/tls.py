@@ -3,8 +3,8 @@
 Source of the modes: https://www.postgresql.org/docs/current/libpq-ssl.html, "SSL Mode Descriptions".
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from onetrip._core.endpoint import Endpoint
 from onetrip.errors import ConfigurationError
@@ -14,8 +14,7 @@ _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(NamedTuple):
     """Describe the TLS of one connection; ``rootcert`` is a file with CA certificates, None where none is checked."""
 
     mode: str
@@ -33,7 +32,7 @@ class Tls:
 
 
 def choose_tls(
-    params: Mapping[str, str], endpoint: Endpoint, *, ca_bundle: str, binds_channel: bool
+    params: Mapping[str, str], endpoint: Endpoint, *, ca_bundle: Callable[[], str], binds_channel: bool
 ) -> tuple[Tls, tuple[str, ...]]:
     """Decide the mode and the CA file, and say in notes what became stronger than written.
 
@@ -51,9 +50,10 @@ def choose_tls(
     if root and mode == "require":
         mode = "verify-full" if root == "system" else "verify-ca"  # as libpq reads the two together
     if mode.startswith("verify-") and root in {None, "system"}:
+        bundle = ca_bundle()
         if root:
-            notes.append(f"sslrootcert=system became {ca_bundle}: the drivers' wheels do not find the system's store")
-        root = ca_bundle
+            notes.append(f"sslrootcert=system became {bundle}: the drivers' wheels do not find the system's store")
+        root = bundle
     return Tls(mode, root), tuple(notes)
 
 

@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote_to_bytes
 from onetrip.errors import ConfigurationError
 
 _DRIVERS = ("psycopg", "psycopg2", "asyncpg")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._\-]*)://")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # what os.environ makes of a byte that is not UTF-8
+_SCHEME = r"([A-Za-z][A-Za-z0-9+._\-]*)://"
+_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_SURROGATE = "[\ud800-\udfff]"  # what os.environ makes of a byte that is not UTF-8
 _IN_QUERY = ("host", "port", "user", "password", "dbname")
 _SECRET_PARAMS = frozenset({"sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 _ENCODE = "percent-encode special characters in user and password: @ is %40, / is %2F, : is %3A, % is %25, # is %23"
@@ -94,12 +94,12 @@ def parse_url(text: str, *, name: str = "DATABASE_URL") -> DatabaseUrl:
     Raises ConfigurationError that says what is wrong and never repeats the text, which may hold a password.
     """
     text = text.strip()
-    if _SURROGATE.search(text):
+    if not text.isascii() and re.search(_SURROGATE, text):
         raise _wrong(name, "holds bytes that are not UTF-8", _ENCODE)
     driver, rest = _split_scheme(text, name)
     if re.search(r"\s", rest):
         raise _wrong(name, "contains white space", "remove the line break, or write a space as %20")
-    if _BAD_ESCAPE.search(rest):
+    if "%" in rest and re.search(_BAD_ESCAPE, rest):
         raise _wrong(name, "contains a % that starts no escape", "write a literal % as %25")
     authority, path, query = _split_rest(rest)
     if "@" not in authority and "@" in path + query:
@@ -131,7 +131,7 @@ def _split_scheme(text: str, name: str) -> tuple[str | None, str]:
         raise _wrong(name, "is empty", f"{example}, or unset it")
     if text[0] in "'\"" or text.startswith("psql "):
         raise _wrong(name, "is wrapped in quotes or in a psql command", "keep only what begins with postgresql://")
-    match = _SCHEME.match(text)
+    match = re.match(_SCHEME, text)
     if not match:
         raise _wrong(name, "is not a URL: it does not begin with postgresql://", example)
     scheme = match[1].lower()

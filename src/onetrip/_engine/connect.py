@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event
 
-from onetrip._core import classify
 from onetrip._engine import bridge, budget
 from onetrip._engine.passwords import Passwords
 from onetrip.errors import AuthenticationFailed, ConnectTimeout, DeadlineExceeded, Phase
@@ -52,6 +51,8 @@ def _connect(dialect: Dialect, args: list[Any], arguments: dict[str, Any], where
             arguments["connect_timeout"] = min(arguments["connect_timeout"], max(LIBPQ_SHORTEST, ceil(left)))
         return dialect.connect(*args, **arguments)
     except (dialect.loaded_dbapi.Error, OSError) as error:
+        from onetrip._core import classify
+
         found = classify.facts(error)
         kind = classify.classify(found, Phase.CONNECT)
         if kind is ConnectTimeout and (limit := budget.passed()):

@@ -22,25 +22,19 @@ from onetrip.errors import ConfigurationError
 from onetrip.settings import Settings
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from onetrip._core.url import DatabaseUrl
 
 APPLICATION_NAME = "onetrip"
 
 
-def open_sync(url: str | None, settings: Settings | None) -> tuple[Runtime, Engine]:
+def open_sync(url: str | None, settings: Settings | None) -> Runtime:
     """Make a runtime over a blocking engine; nothing is connected yet."""
-    runtime = _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
-    return runtime, runtime.engine
+    return _open(url, settings, drivers=("psycopg", "psycopg2"), other="AsyncDatabase")
 
 
-def open_async(url: str | None, settings: Settings | None) -> tuple[Runtime, AsyncEngine]:
+def open_async(url: str | None, settings: Settings | None) -> Runtime:
     """Make a runtime over an asyncio engine; nothing is connected yet."""
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    runtime = _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
-    return runtime, AsyncEngine(runtime.engine)
+    return _open(url, settings, drivers=("psycopg", "asyncpg"), other="Database")
 
 
 def _open(url: str | None, settings: Settings | None, *, drivers: tuple[str, ...], other: str) -> Runtime:
@@ -85,7 +79,7 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
     profile = connect_profile(
         target,
         settings.driver,
-        ca_bundle=ca_bundle(),
+        ca_bundle=ca_bundle,
         connect_timeout=settings.connect_timeout,
         application_name=APPLICATION_NAME,
         pooled=endpoint.pooled,
@@ -109,11 +103,8 @@ def _engine(settings: Settings, target: DatabaseUrl, endpoint: Endpoint, *, asyn
         "pool_use_lifo": True,
         "hide_parameters": settings.tier != "development",
     }
-    if not asynchronous:
-        return create_engine(shown, **options)
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    return create_async_engine(shown, **options).sync_engine
+    # Private, and all that create_async_engine() adds: its face loads when somebody asks for it.
+    return create_engine(shown, **options, _is_async=asynchronous)
 
 
 def _dialect(settings: Settings) -> str:

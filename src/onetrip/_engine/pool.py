@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
+from typing import TYPE_CHECKING
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.pool.base import _ConnectionRecord
@@ -13,11 +14,13 @@ from sqlalchemy.util import queue
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from onetrip._core.deadline import sooner
-from onetrip._core.figures import PoolStats, percentiles
 from onetrip._engine import budget
 from onetrip._engine.idle import Sweeper
 from onetrip._engine.moments import LONG_AGO, rested
 from onetrip.errors import DatabaseBusy, DatabaseClosed, DeadlineExceeded
+
+if TYPE_CHECKING:
+    from onetrip._core.figures import PoolStats
 
 REMEMBERED = 1000
 
@@ -59,6 +62,8 @@ class Ledger:
         return self._counts["waiting"]
 
     def stats(self, pool: QueuePool) -> PoolStats:
+        from onetrip._core.figures import PoolStats, percentiles
+
         in_use, idle = pool.checkedout(), pool.checkedin()
         with self._lock:
             return PoolStats(

@@ -82,7 +82,7 @@ class _Trial:
     def connect(self, options: str = "") -> Iterator[Connection]:
         left = self.end - time.monotonic()
         profile = connect_profile(
-            self.url, "psycopg", ca_bundle=ca_bundle(), connect_timeout=left, application_name="onetrip probe"
+            self.url, "psycopg", ca_bundle=ca_bundle, connect_timeout=left, application_name="onetrip probe"
         )
         # psycopg prepares by itself what it is asked often: through a pooler, that would end the probe.
         profile.arguments["prepare_threshold"] = None

@@ -72,7 +72,7 @@ class Relay:
         the two apart: for asyncpg ``Settings`` refuses such a URL.
         """
         host = url.hosts[0] if url.hosts else Host(self.host)
-        tls = connect_profile(url, "psycopg", ca_bundle=ca_bundle()).tls
+        tls = connect_profile(url, "psycopg", ca_bundle=ca_bundle).tls
         strict = url.with_params(hostaddr=None, sslmode=tls.mode, sslrootcert=tls.rootcert)
         if tls.verifies or not (is_local(url) or host.is_address):
             return replace(strict, hosts=(Host(host.name, self.port),)).with_params(hostaddr=self.host)

@@ -13,7 +13,6 @@ from sqlalchemy.exc import ResourceClosedError
 from sqlmodel.sql.expression import SelectOfScalar
 
 from onetrip._engine.dialects.replay import ENDING
-from onetrip._engine.runtime import Done
 from onetrip._engine.session import TripSession, open_with
 from onetrip.errors import TooManyRows
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from onetrip._core.preamble import Preamble
+    from onetrip._engine.answers import Done
     from onetrip._engine.runtime import Runtime
 
     Asked = Session | Connection
@@ -51,6 +51,8 @@ def fetch_value(asked: Asked, statement: Any, params: Any) -> Any:
 
 def execute(asked: Asked, statement: Any, params: Any) -> Done:
     """Run a writing statement and keep what RETURNING gave."""
+    from onetrip._engine.answers import Done
+
     options = {"preserve_rowcount": True} | (COMMITTED if _is_one(_checked(statement), params) else {})
     result = asked.execute(statement, params, execution_options=options)
     try:

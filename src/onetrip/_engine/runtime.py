@@ -6,13 +6,13 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from onetrip._core import backoff, classify, preamble
+from onetrip._core import preamble
 from onetrip._core.preamble import Preamble
 from onetrip._engine import budget, forked
 from onetrip._engine.dialects.base import TripDialect
@@ -21,32 +21,13 @@ from onetrip.errors import ConnectFailed, DatabaseError, Phase
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from onetrip._core.figures import PoolStats
     from onetrip.settings import Settings
 
 
 _READING = Preamble(read_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Say that the database answered, how long it took, and what it is."""
-
-    seconds: float
-    server_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Hold what a writing statement did; it is committed."""
-
-    rowcount: int
-    rows: tuple[Any, ...] = ()
-
-    def all(self) -> list[Any]:
-        """Return the rows of RETURNING, typed as SQLAlchemy's session types them."""
-        return list(self.rows)
 
 
 class Runtime:
@@ -63,6 +44,13 @@ class Runtime:
         self._variants: dict[tuple[str | None, bool], Engine] = {(None, False): engine}
         self._last_failure: tuple[float, DatabaseError] | None = None
         forked.runtimes.add(self)
+
+    @cached_property
+    def async_engine(self) -> AsyncEngine:
+        """Return the asyncio face of the engine."""
+        from sqlalchemy.ext.asyncio import AsyncEngine
+
+        return AsyncEngine(self.engine)
 
     @property
     def leaves_freely(self) -> bool:
@@ -121,6 +109,8 @@ class Runtime:
 
     def translate(self, error: DBAPIError) -> DatabaseError:
         """Return our error for one of SQLAlchemy's."""
+        from onetrip._core import classify
+
         found = classify.facts(error)
         # SQLAlchemy names the statement that failed; BEGIN, COMMIT and ROLLBACK have none.
         committing = not error.statement or any(hasattr(link, "carried_commit") for link in classify.chain(error))
@@ -145,6 +135,8 @@ class Runtime:
 
     def pause(self, error: DatabaseError, attempt: int) -> float:
         """Return the seconds to wait before the next attempt; raise the error where there is none."""
+        from onetrip._core import backoff
+
         seconds = backoff.pause(error, attempt, random.random(), budget.remaining())
         if seconds is None:
             raise error
@@ -188,4 +180,6 @@ class _Translating(AbstractContextManager[None]):
         elif isinstance(error, DatabaseError):
             self._runtime.noted(error)
         elif isinstance(error, DBAPIError):
+            from onetrip._core import classify
+
             raise self._runtime.noted(self._runtime.translate(error)) from classify.facts(error).driver_error

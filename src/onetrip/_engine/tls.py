@@ -5,8 +5,6 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-import certifi
-
 from onetrip._core.tls import Tls
 from onetrip.errors import ConfigurationError
 
@@ -20,7 +18,11 @@ def ca_bundle() -> str:
     own = Path.home() / ".postgresql" / "root.crt"
     if named and named != "system":
         return named
-    return str(own) if own.is_file() else certifi.where()
+    if own.is_file():
+        return str(own)
+    import certifi
+
+    return certifi.where()
 
 
 def libpq_version(driver: str) -> int:

@@ -92,7 +92,7 @@ def _engine(settings: Settings, *, asynchronous: bool, ping: bool) -> Engine:
     profile = connect_profile(
         target,
         driver,
-        ca_bundle=ca_bundle(),
+        ca_bundle=ca_bundle,
         connect_timeout=settings.connect_timeout,
         application_name="onetrip bench",
         pooled=settings.endpoint.pooled,

@@ -56,7 +56,7 @@ def _target(
     settings: Settings, url: DatabaseUrl, endpoint: Endpoint, environment: Mapping[str, str], name: str
 ) -> Target:
     profile = connect_profile(
-        url, "psycopg", ca_bundle=ca_bundle(), application_name="onetrip doctor", pooled=endpoint.pooled
+        url, "psycopg", ca_bundle=ca_bundle, application_name="onetrip doctor", pooled=endpoint.pooled
     )
     return Target(settings, url, endpoint, profile, environment, name)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy.ext.asyncio import AsyncEngine
+from typing import Any
 
 from onetrip._engine.factory import open_async, open_sync
 from onetrip._engine.pool import Ledger
@@ -19,9 +17,6 @@ from onetrip.testing._dialect import shared_engine
 from onetrip.testing._loops import drain_with_loop, terminate_idle
 from onetrip.testing._seat import Seat
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
 
 class OneTransaction:
     """Let databases work inside the one transaction of a test."""
@@ -30,24 +25,22 @@ class OneTransaction:
         driver = "psycopg2" if settings.driver == "psycopg2" else "psycopg"
         # Nobody is to lose the transaction of a test to a breakpoint; and the seat itself says when it begins and ends.
         direct = settings_for(settings, url, driver=driver, idle_in_transaction_timeout=0, one_trip=False)
-        self._runtime, self._engine = open_sync(None, direct)
+        self._runtime = open_sync(None, direct)
         self.seat = Seat(self._connect)
         self._sync = shared_engine(self.seat, driver, asynchronous=False)
         self._async = shared_engine(self.seat, driver, asynchronous=True)
 
     def _connect(self) -> Any:
         with self._runtime.translating():
-            fairy = self._engine.raw_connection()
+            fairy = self._runtime.engine.raw_connection()
         connection = fairy.driver_connection
         fairy.detach()
         return connection
 
-    def replacement(self, database: Database | AsyncDatabase) -> tuple[Runtime, Engine | AsyncEngine]:
+    def replacement(self, database: Database | AsyncDatabase) -> Runtime:
         """Return what the database is to work on."""
-        asynchronous = isinstance(database, AsyncDatabase)
-        engine = self._async if asynchronous else self._sync
-        runtime = Runtime(database.settings, engine, Ledger(), self._runtime.where, timeouts_at_startup=True)
-        return runtime, AsyncEngine(engine) if asynchronous else engine
+        engine = self._async if isinstance(database, AsyncDatabase) else self._sync
+        return Runtime(database.settings, engine, Ledger(), self._runtime.where, timeouts_at_startup=True)
 
     def release(self, runtime: Runtime) -> None:
         """Keep the connection: it is the worker's."""
@@ -55,7 +48,7 @@ class OneTransaction:
     def close(self) -> None:
         """Close the connection."""
         self.seat.close()
-        self._engine.dispose()
+        self._runtime.engine.dispose()
 
 
 class RealCommits:
@@ -68,19 +61,16 @@ class RealCommits:
         self._url = url
         self._keep_idle = keep_idle
 
-    def replacement(self, database: Database | AsyncDatabase) -> tuple[Runtime, Engine | AsyncEngine]:
+    def replacement(self, database: Database | AsyncDatabase) -> Runtime:
         """Return what the database is to work on."""
         settings = settings_for(database.settings, self._url)
-        if not isinstance(database, AsyncDatabase):
-            runtime, engine = open_sync(None, settings)
-            runtime.ledger.keep_idle = self._keep_idle
-            return runtime, engine
-        runtime, async_engine = open_async(None, settings)
+        asynchronous = isinstance(database, AsyncDatabase)
+        runtime = (open_async if asynchronous else open_sync)(None, settings)
         runtime.ledger.keep_idle = self._keep_idle
-        if self._keep_idle:
+        if asynchronous and self._keep_idle:
             # A connection that rests in a pool would belong to an event loop that ends with the test.
             drain_with_loop(runtime)
-        return runtime, async_engine
+        return runtime
 
     def release(self, runtime: Runtime) -> None:
         """Close what still rests in the pool."""
@@ -93,14 +83,13 @@ class RealCommits:
 @contextmanager
 def redirected(target: OneTransaction | RealCommits, *databases: Database | AsyncDatabase) -> Iterator[None]:
     """Have Database objects work on ``target`` for the time of the block."""
-    before = [{name: vars(database)[name] for name in ("_runtime", "_engine")} for database in databases]
+    before = [database._runtime for database in databases]  # noqa: SLF001
     try:
         for database in databases:
-            runtime, engine = target.replacement(database)
-            vars(database).update(_runtime=runtime, _engine=engine)
+            database._runtime = target.replacement(database)  # noqa: SLF001
         yield
     finally:
         for database, own in zip(databases, before, strict=True):
-            if (runtime := database._runtime) is not own["_runtime"]:  # noqa: SLF001
+            if (runtime := database._runtime) is not own:  # noqa: SLF001
                 target.release(runtime)
-            vars(database).update(own)
+            database._runtime = own  # noqa: SLF001

@@ -4,3 +4,13 @@
 Each subclasses SQLAlchemy's own, keeps its driver's name in ``dialect.driver``, and lives at the DBAPI connection:
 whoever takes a raw connection still gets transactions.
 """
+
+from sqlalchemy.dialects import registry
+
+# Unasked, SQLAlchemy finds them by reading what every installed distribution says of itself.
+for _name, _home, _class in (
+    ("onetrip", "psycopg", "TripPsycopg"),
+    ("onetrip_psycopg2", "psycopg2", "TripPsycopg2"),
+    ("onetrip_asyncpg", "asyncpg", "TripAsyncpg"),
+):
+    registry.register(f"postgresql.{_name}", f"{__name__}.{_home}", _class)
