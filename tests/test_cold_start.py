@@ -25,7 +25,7 @@ OTHER_DRIVERS = {
 }
 FOR_LATER = {
     *("fastapi", "starlette", "alembic", "typer", "rich"),
-    *("certifi", "dotenv", "pydantic_settings", "difflib"),
+    *("certifi", "difflib"),
     *("sqlalchemy.ext.asyncio", "sqlmodel.ext.asyncio", "onetrip._engine.request"),
     *("onetrip._core.classify", "onetrip._core.figures", "onetrip._core.backoff", "onetrip._explanation"),
     *("onetrip._engine.probe", "onetrip._engine.relay"),
@@ -37,7 +37,7 @@ FOR_LATER = {
     [("Database", "psycopg"), ("Database", "psycopg2"), ("AsyncDatabase", "psycopg"), ("AsyncDatabase", "asyncpg")],
 )
 def test_a_first_row_loads_what_it_needs(face: str, driver: str, database_url: str) -> None:
-    """No other driver, nothing for errors, figures, .env files, certificates or requests; no package's metadata."""
+    """No other driver, nothing for errors, figures, certificates or requests; no package's metadata."""
     environment = os.environ | {"DATABASE_URL": database_url, "DATABASE_DRIVER": driver, "APP_ENV": "production"}
     command = [sys.executable, "-c", PROGRAM.format(face=face)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,10 +1,13 @@
 """Where settings come from: arguments, then the environment, then ``.env``; and a record of which it was."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from onetrip._core import tiers
 from onetrip._core.complaints import in_one_line
@@ -13,53 +16,54 @@ from onetrip._core.names import FIELD_NAMES, OURS, URL_FILE
 from onetrip.errors import ConfigurationError
 
 FOUND = "found"
-"""The key under which the record travels through the validator, beside the values."""
+"""The key under which the record travels through pydantic-settings, beside the values."""
 
 
-def gather(given: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
-    """Return what was given, what variables say of the rest, and the record of which it was; None is "not given"."""
-    values = {name: value for name, value in given.items() if value is not None}
-    found = Found(where=dict.fromkeys(values, "argument"))
-    fields = tuple(fields)
-    for place, variables in (("environment", os.environ), (".env", _dotenv())):
-        values |= _Variables(variables, place, found).values(fields)
-    return values | {FOUND: found}
+class Arguments(PydanticBaseSettingsSource):
+    """Take what the constructor was given; None is "not given"."""
+
+    def __init__(self, settings: type[BaseSettings], given: Mapping[str, Any], found: Found) -> None:
+        super().__init__(settings)
+        self._given = {name: value for name, value in given.items() if value is not None}
+        self._found = found
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Return one argument."""
+        return self._given.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        self._found.where |= dict.fromkeys(self._given, "argument")
+        return {**self._given, FOUND: self._found}
 
 
-def _dotenv() -> Mapping[str, str | None]:
-    path = Path(".env")
-    if not (path.is_file() or path.is_fifo()):
-        return {}
-    from dotenv import dotenv_values
-
-    return dotenv_values(path, encoding="utf-8")
-
-
-class _Variables:
+class Variables(PydanticBaseSettingsSource):
     """Look our names up among variables; what an earlier source gave is left alone."""
 
-    def __init__(self, variables: Mapping[str, str | None], place: str, found: Found) -> None:
+    def __init__(
+        self, settings: type[BaseSettings], variables: Mapping[str, str | None], place: str, found: Found
+    ) -> None:
+        super().__init__(settings)
         self._variables = {name: value for name, value in variables.items() if value is not None}
         self._place = place
         self._found = found
 
-    def values(self, fields: tuple[str, ...]) -> dict[str, Any]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Return the first variable that sets the field, and its name."""
+        name = next((name for name in FIELD_NAMES.get(field_name, ()) if self._is_set(name)), None)
+        return (self._variables[name] if name else None), name or field_name, False
+
+    def __call__(self) -> dict[str, Any]:
         self._found.variables.extend(self._variables)
         values: dict[str, Any] = {}
-        for field in fields:
-            if field not in self._found.where:
-                value, name = self._value(field)
+        for field_name, info in self.settings_cls.model_fields.items():
+            if field_name not in self._found.where:
+                value, name, _ = self.get_field_value(info, field_name)
+                if value is None and field_name == "database_url":
+                    value, name = self._url_file(), URL_FILE
                 if value is not None:
-                    values[field] = value
-                    self._found.where[field] = f"{self._place} {name}"
+                    values[field_name] = value
+                    self._found.where[field_name] = f"{self._place} {name}"
         return values
-
-    def _value(self, field: str) -> tuple[str | None, str]:
-        """Return the first variable that sets the field, and its name."""
-        name = next((name for name in FIELD_NAMES.get(field, ()) if self._is_set(name)), None)
-        if name is not None:
-            return self._variables[name], name
-        return (self._url_file(), URL_FILE) if field == "database_url" else (None, field)
 
     def _is_set(self, name: str) -> bool:
         value = self._variables.get(name)
@@ -75,7 +79,6 @@ class _Variables:
         if not self._is_set(URL_FILE):
             return None
         path = self._variables[URL_FILE]
-        assert path is not None
         try:
             text = read_secret(path, URL_FILE, "URL")
         except ConfigurationError as error:

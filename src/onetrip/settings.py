@@ -5,15 +5,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    model_validator,
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
 )
 
 from onetrip._core import pair, tiers
@@ -24,7 +22,7 @@ from onetrip._core.found import Found
 from onetrip._core.profile import connect_profile
 from onetrip._core.secrets import remember
 from onetrip._core.url import DatabaseUrl, parse_url
-from onetrip._sources import FOUND, embedded_url, gather, read_secret
+from onetrip._sources import FOUND, Arguments, Variables, embedded_url, read_secret
 from onetrip.errors import ConfigurationError
 from onetrip.redaction import install_redaction
 
@@ -62,10 +60,17 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _SecondsOrOff = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Read, check and hold every setting; raise ConfigurationError with one line for each thing that is wrong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        case_sensitive=True,
+        hide_input_in_errors=True,
+    )
 
     database_url: SecretStr | None = Field(
         None,
@@ -174,7 +179,26 @@ class Settings(BaseModel):
 
     def __init__(self, **given: Unpack[Given]) -> None:
         install_redaction()
-        super().__init__(**gather(given, type(self).model_fields))
+        super().__init__(**given)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class names it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put our own look-up in place of the stock one: it knows customary names and keeps where a value was found."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        found = Found()
+        return (
+            Arguments(settings_cls, init_settings(), found),
+            Variables(settings_cls, env_settings.env_vars, "environment", found),
+            Variables(settings_cls, dotenv_settings.env_vars, ".env", found),
+        )
 
     @model_validator(mode="wrap")
     @classmethod
