@@ -24,7 +24,8 @@ WHO = text("SELECT session_user::text, current_database()::text, current_setting
 odd = st.one_of(st.text(characters, min_size=1), st.lists(fragments, min_size=1, max_size=9).map("".join))
 # A name is at most 63 bytes; "pg_…" and two words belong to PostgreSQL.
 names = odd.filter(lambda name: len(name.encode()) < 60).map("x".__add__)
-short = [payload for payload in PAYLOADS if 0 < len(payload.encode()) < 60]
+# A comma in a name is what asyncpg cannot write: refused before anybody logs in.
+short = [payload for payload in PAYLOADS if 0 < len(payload.encode()) < 60 and "," not in payload]
 
 
 @contextmanager
