@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 from sqlalchemy.pool.base import _ConnectionRecord
@@ -89,6 +90,10 @@ class TripPool(QueuePool):
     ledger: Ledger
     sweeper: Sweeper | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._process = os.getpid()
+
     def _do_get(self) -> ConnectionPoolEntry:
         if self.ledger.closed:
             raise _closed()
@@ -146,6 +151,8 @@ class TripPool(QueuePool):
         )
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._process != os.getpid():
+            return  # the parent's pool, connections and locks, which it may have held while it forked
         super()._do_return_conn(record)
         if self.sweeper:
             self.sweeper.arm()

@@ -84,7 +84,11 @@ _some_session = TripSession()
 def _sessions_are_watched() -> bool:
     """Say whether an application adds to every statement or transaction of a session, a tenant's criteria, say."""
     listeners = _some_session.dispatch
-    return bool(listeners.do_orm_execute) or len(listeners.after_begin) > 1  # one is ours
+    return bool(listeners.do_orm_execute) or not all(map(_is_ours, listeners.after_begin))
+
+
+def _is_ours(listener: Any) -> bool:
+    return getattr(listener, "__module__", "").startswith("onetrip.")
 
 
 def without_session(runtime: Runtime, wanted: Preamble, take: Callable[..., T], statement: Any, params: Any) -> T:

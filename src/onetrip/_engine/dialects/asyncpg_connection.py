@@ -143,10 +143,10 @@ def _readable(connection: asyncpg.Connection) -> bool:
 def close_without_loop(connection: asyncpg.Connection) -> None:
     """Close a connection whose event loop does not run any more: asyncio would leave its socket open, and say so."""
     transport = connection._transport
-    try:
+    with suppress(RuntimeError):  # "Event loop is closed"
         connection.terminate()
-    except RuntimeError:  # "Event loop is closed"
-        transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
-        if finish := getattr(transport, "_call_connection_lost", None):  # uvloop closes sockets with the loop
-            with suppress(RuntimeError):
-                finish(None)
+    transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
+    # uvloop closes sockets with the loop; asyncio would have done so at the loop's next turn.
+    if connection._loop.is_closed() and getattr(transport, "_sock", None) is not None:
+        with suppress(RuntimeError):
+            transport._call_connection_lost(None)
