@@ -8,6 +8,7 @@ from onetrip import Settings
 from tests.contract.face import MODES, Face, Mode
 from tests.contract.models import TABLE
 from tests.contract.targets import ALONE, DEFAULT, EVERY, Door, Target, pooler_behind, server_behind
+from tests.harness.loop import sockets_closed
 from tests.harness.postgres import APP, Postgres
 from tests.harness.wait import until
 
@@ -112,6 +113,7 @@ async def open_face(mode: Mode, url: str, request: pytest.FixtureRequest) -> Asy
     yield open_face
     for face in opened:
         await face.close()
+    await sockets_closed()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from onetrip import Settings
 from tests.contract.face import MODES, Face, Mode
 from tests.failures.book import TABLE
+from tests.harness.loop import sockets_closed
 from tests.harness.neon import NeonProxy
 from tests.harness.pgbouncer import PgBouncer
 from tests.harness.postgres import Postgres
@@ -36,6 +37,7 @@ async def opened(mode: Mode, request: pytest.FixtureRequest) -> AsyncIterator[Op
     yield open_face
     for face in faces:
         await face.close()
+    await sockets_closed()
 
 
 @pytest.fixture

@@ -5,7 +5,18 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from .wait import until_async
+
 T = TypeVar("T")
+
+
+async def sockets_closed() -> None:
+    """Wait until every socket of the running loop is closed: TLS says goodbye, and waits for the answer.
+
+    asyncpg begins to close a connection that was refused, and raises; a loop that ends right then leaves the socket.
+    """
+    loop: Any = asyncio.get_running_loop()
+    await until_async(lambda: not [one for one in loop._transports.values() if one._sock is not None])
 
 
 class LoopThread:
