@@ -13,6 +13,7 @@ from onetrip._core.url import parse_url
 from onetrip._engine.relay import Relay
 from tests.contract.face import MODES, Face
 from tests.contract.models import Account
+from tests.contract.targets import DEFAULT
 from tests.harness.postgres import Postgres
 
 NAMES = select(Account.name).where(col(Account.balance) >= 0).order_by(col(Account.id))
@@ -26,6 +27,7 @@ async def ann(db: Face) -> Face:
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode.driver == "psycopg"], indirect=True, ids=str)
+@pytest.mark.parametrize("target", [DEFAULT], indirect=True, ids=str)
 async def test_nothing_rides_with_it(open_face: Callable[..., Face], server: Postgres, database: str) -> None:
     """What is on the wire is the statement, and after a session the ROLLBACK that was owed."""
     url = parse_url(server.url(database, sslmode="disable"))
@@ -58,11 +60,18 @@ async def test_a_migration_in_between(ann: Face, server: Postgres, database: str
     """A plan that was prepared before the column changed its type is made anew, unnoticed."""
     statement = select(Account.balance, Account.name)
 
-    async def read() -> Any:
+    async def ask() -> Any:
         if alone:
             return await ann.fetch_one(statement)
         async with ann.read() as session:
             return (await session.exec(statement)).one()
+
+    async def read() -> Any:
+        try:
+            return await ask()
+        except errors.StalePlan:
+            assert not ann.db._runtime.leaves_freely  # SQLAlchemy's own asyncpg dialect passes it on, once
+            return await ask()
 
     for kind in ("bigint", "numeric", "int"):
         for _ in range(7):
